@@ -1,0 +1,11 @@
+//! Adapters between [`http_body::Body`] and the sans-IO machines.
+//!
+//! Nothing here is boxed, spawned or sent over a channel: the reader's poll drives the inner
+//! body, and dropping the adapter drops it. Bodies carry [`bytes::Bytes`], so that passing a
+//! frame on is no copy.
+
+mod collect;
+mod rewrite;
+
+pub use collect::{Collect, CollectError, Collected};
+pub use rewrite::RewriteBody;

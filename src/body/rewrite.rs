@@ -1,0 +1,97 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::Collected;
+
+pin_project! {
+    /// A body that is either the inner one, untouched, or bytes in its place.
+    ///
+    /// Layers that may replace a request body, or answer in place of the inner service, hand this
+    /// on. The untouched arm forwards frames, `size_hint` and `is_end_stream` as they are.
+    ///
+    /// ```
+    /// use http_body::Body;
+    /// use http_body_util::Empty;
+    /// use tower_llm_gateway::body::RewriteBody;
+    ///
+    /// let body: RewriteBody<Empty<bytes::Bytes>> = RewriteBody::full("hello");
+    /// assert_eq!(body.size_hint().exact(), Some(5));
+    /// ```
+    #[derive(Debug)]
+    pub struct RewriteBody<B> {
+        #[pin]
+        inner: Inner<B>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = InnerProj]
+    enum Inner<B> {
+        Untouched { #[pin] body: B },
+        Full { bytes: Bytes, trailers: Option<HeaderMap> },
+    }
+}
+
+impl<B> RewriteBody<B> {
+    /// The inner body, frame by frame.
+    #[must_use]
+    pub fn untouched(body: B) -> Self {
+        Self { inner: Inner::Untouched { body } }
+    }
+
+    /// These bytes.
+    #[must_use]
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Self { inner: Inner::Full { bytes: bytes.into(), trailers: None } }
+    }
+
+    /// These bytes and trailers.
+    #[must_use]
+    pub fn collected(collected: Collected) -> Self {
+        Self { inner: Inner::Full { bytes: collected.bytes, trailers: collected.trailers } }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for RewriteBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project().inner.project() {
+            InnerProj::Untouched { body } => body.poll_frame(cx),
+            InnerProj::Full { bytes, trailers } => {
+                let data = (!bytes.is_empty()).then(|| Frame::data(std::mem::take(bytes)));
+                Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Inner::Untouched { body } => body.is_end_stream(),
+            Inner::Full { bytes, trailers } => bytes.is_empty() && trailers.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Untouched { body } => body.size_hint(),
+            Inner::Full { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
+}
+
+impl<B: Default> Default for RewriteBody<B> {
+    fn default() -> Self {
+        Self::untouched(B::default())
+    }
+}

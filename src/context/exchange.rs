@@ -1,0 +1,180 @@
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::{Extensions, StatusCode};
+
+use crate::protocol::Protocol;
+use crate::protocol::model::{Fault, StopReason, Usage};
+
+/// Most attempts that one exchange remembers; later ones are not kept.
+pub const MAX_ATTEMPTS: usize = 64;
+
+/// What the layers of one request know of it. Cloning it clones the handle.
+///
+/// The outermost of our layers puts it into the request's extensions, inner ones write facts into
+/// it, and the outer ones read them when their body ends.
+///
+/// ```
+/// use tower_llm_gateway::context::Exchange;
+///
+/// let mut request = http::Request::new(());
+/// let exchange = Exchange::of(request.extensions_mut());
+/// exchange.update(|facts| facts.upstream_model = Some("claude".into()));
+/// let same = Exchange::of(request.extensions_mut());
+/// assert_eq!(same.read(|facts| facts.upstream_model.clone()).as_deref(), Some("claude"));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Exchange(Arc<Mutex<ExchangeFacts>>);
+
+impl Exchange {
+    /// The exchange of a request; makes and leaves one where there is none.
+    pub fn of(extensions: &mut Extensions) -> Self {
+        extensions.get_or_insert_default::<Self>().clone()
+    }
+
+    /// Reads facts.
+    pub fn read<T>(&self, read: impl FnOnce(&ExchangeFacts) -> T) -> T {
+        read(&self.lock())
+    }
+
+    /// Writes facts.
+    pub fn update<T>(&self, update: impl FnOnce(&mut ExchangeFacts) -> T) -> T {
+        update(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ExchangeFacts> {
+        // A panic in one of the closures leaves plain data behind, still good to read.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The facts of one exchange; all of them may be unknown.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ExchangeFacts {
+    /// Who calls.
+    pub principal: Option<Principal>,
+    /// The protocol that the caller speaks.
+    pub client_protocol: Option<Protocol>,
+    /// The protocol that the upstream speaks.
+    pub upstream_protocol: Option<Protocol>,
+    /// What the body of the request says.
+    pub request: Option<RequestFacts>,
+    /// The model asked of the upstream, after mapping.
+    pub upstream_model: Option<Arc<str>>,
+    /// Calls to upstreams, at most [`MAX_ATTEMPTS`].
+    pub attempts: Vec<Attempt>,
+    /// Tokens spent, as far as known.
+    pub usage: Option<Usage<'static>>,
+    /// Why the answer ended.
+    pub stop: Option<StopReason>,
+    /// What went wrong, also inside a stream that began with 200.
+    pub fault: Option<Fault>,
+}
+
+impl ExchangeFacts {
+    /// Remembers an attempt, unless there are [`MAX_ATTEMPTS`] already.
+    pub fn attempt(&mut self, attempt: Attempt) {
+        if self.attempts.len() < MAX_ATTEMPTS {
+            self.attempts.push(attempt);
+        }
+    }
+
+    /// Whether the caller may use this model: no principal and no list allow all.
+    #[must_use]
+    pub fn allows_model(&self, model: &str) -> bool {
+        self.principal.as_ref().is_none_or(|principal| principal.allows_model(model))
+    }
+}
+
+/// One call to an upstream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Which channel.
+    pub channel: Option<Arc<str>>,
+    /// Which key, masked.
+    pub key: Option<Arc<str>>,
+    /// How it answered.
+    pub status: Option<StatusCode>,
+    /// What went wrong.
+    pub fault: Option<Fault>,
+}
+
+/// What the body of a request says; left by whichever layer first has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// The model asked for.
+    pub model: Option<Arc<str>>,
+    /// Whether a stream is asked for.
+    pub stream: bool,
+    /// The end user.
+    pub user: Option<Arc<str>>,
+    /// The prompt cache key.
+    pub cache_key: Option<Arc<str>>,
+    /// The response to continue.
+    pub previous_response_id: Option<Arc<str>>,
+}
+
+/// Who calls, as the verifier of keys knows it.
+///
+/// It is in the extensions of the request and in the [`Exchange`]. Nothing in it is secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    id: Arc<str>,
+    models: Option<Arc<[String]>>,
+}
+
+impl Principal {
+    /// A principal who may use every model.
+    #[must_use]
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self { id: id.into(), models: None }
+    }
+
+    /// Allows these models only; any other is answered 403 before an upstream is called.
+    #[must_use]
+    pub fn models(mut self, models: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.models = Some(models.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// A name or number that means something to the host.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether this model may be used.
+    #[must_use]
+    pub fn allows_model(&self, model: &str) -> bool {
+        self.models.as_ref().is_none_or(|models| models.iter().any(|m| m == model))
+    }
+}
+
+/// Address of the peer, put into the extensions by the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddr(pub SocketAddr);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_bounded() {
+        let exchange = Exchange::default();
+        for _ in 0..MAX_ATTEMPTS + 1 {
+            exchange.update(|facts| facts.attempt(Attempt::default()));
+        }
+        assert_eq!(exchange.read(|facts| facts.attempts.len()), MAX_ATTEMPTS);
+    }
+
+    #[test]
+    fn models_are_allowed_by_list() {
+        let mut facts = ExchangeFacts::default();
+        assert!(facts.allows_model("any"));
+        facts.principal = Some(Principal::new("team").models(["a"]));
+        assert!(facts.allows_model("a"));
+        assert!(!facts.allows_model("b"));
+    }
+}

@@ -1,0 +1,13 @@
+//! How layers talk to each other: typed values in the extensions of a request.
+//!
+//! Every value is optional to its reader, so each layer works alone. Facts that an outer layer
+//! wants after the answer has gone by (or after the caller left) are in the [`Exchange`], a
+//! handle that all layers of one request share.
+
+mod exchange;
+mod upstream;
+
+pub use exchange::{
+    Attempt, Exchange, ExchangeFacts, MAX_ATTEMPTS, PeerAddr, Principal, RequestFacts,
+};
+pub use upstream::{BadUpstream, ModelMap, Upstream, UpstreamKey};

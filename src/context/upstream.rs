@@ -1,0 +1,343 @@
+use std::fmt;
+use std::sync::Arc;
+
+use http::Uri;
+use http::uri::{Authority, Scheme};
+
+use crate::protocol::{Protocol, Target, is_version};
+use crate::secret::Secret;
+
+/// Where requests go and what is spoken there.
+///
+/// Given to [`ProviderTranslateLayer`](crate::ProviderTranslateLayer), or put into the extensions
+/// of a request by an outer layer, which then wins.
+///
+/// ```
+/// use tower_llm_gateway::context::Upstream;
+/// use tower_llm_gateway::protocol::Protocol;
+///
+/// let upstream = Upstream::new("https://api.example.com/v1", Protocol::OpenAiChat)?
+///     .key("sk-123")
+///     .map_model("claude-sonnet", "gpt-5");
+/// assert_eq!(upstream.uri_for("/v1/chat/completions", None).unwrap(),
+///     "https://api.example.com/v1/chat/completions");
+/// # Ok::<(), tower_llm_gateway::context::BadUpstream>(())
+/// ```
+#[derive(Clone)]
+pub struct Upstream {
+    scheme: Scheme,
+    authority: Authority,
+    /// Path of the base URL without a slash at its end.
+    base_path: Arc<str>,
+    /// The base URL ended with `#`: never add a version segment.
+    verbatim: bool,
+    protocol: Option<Protocol>,
+    key: UpstreamKey,
+    models: ModelMap,
+    target: Arc<Target>,
+}
+
+/// Which credential the upstream gets.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum UpstreamKey {
+    /// The caller's own, in the form that the upstream's protocol has. The default.
+    #[default]
+    Caller,
+    /// Ours.
+    Ours(Secret),
+    /// None.
+    None,
+}
+
+/// A base URL that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BadUpstream {
+    /// It does not parse.
+    Invalid,
+    /// It has no `http` or `https` scheme.
+    Scheme,
+    /// It has a query, or a user name or password.
+    Extra,
+}
+
+impl fmt::Display for BadUpstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Invalid => "upstream is not a valid URL",
+            Self::Scheme => "upstream must begin with http:// or https://",
+            Self::Extra => "upstream must have neither a query nor a user name or password",
+        })
+    }
+}
+
+impl std::error::Error for BadUpstream {}
+
+impl Upstream {
+    /// An upstream at `base`, such as `https://api.anthropic.com`.
+    ///
+    /// A version segment (`/v1`) is added to the path where `base` does not end with one; a `#` at
+    /// its end forbids that.
+    ///
+    /// # Errors
+    /// When `base` is no absolute `http` or `https` URL, or carries a query or credentials.
+    pub fn new(base: &str, protocol: Protocol) -> Result<Self, BadUpstream> {
+        let mut upstream = Self::same_protocol(base)?;
+        upstream.protocol = Some(protocol);
+        Ok(upstream)
+    }
+
+    /// An upstream that speaks whatever the caller speaks.
+    ///
+    /// # Errors
+    /// As [`Upstream::new`].
+    pub fn same_protocol(base: &str) -> Result<Self, BadUpstream> {
+        let base = base.trim();
+        let (base, verbatim) = base.strip_suffix('#').map_or((base, false), |base| (base, true));
+        let uri: Uri = base.parse().map_err(|_| BadUpstream::Invalid)?;
+        let scheme = uri.scheme().cloned().ok_or(BadUpstream::Scheme)?;
+        if scheme != Scheme::HTTP && scheme != Scheme::HTTPS {
+            return Err(BadUpstream::Scheme);
+        }
+        let authority = uri.authority().cloned().ok_or(BadUpstream::Invalid)?;
+        if uri.query().is_some() || authority.as_str().contains('@') {
+            return Err(BadUpstream::Extra);
+        }
+        Ok(Self {
+            scheme,
+            authority,
+            base_path: uri.path().trim_end_matches('/').into(),
+            verbatim,
+            protocol: None,
+            key: UpstreamKey::default(),
+            models: ModelMap::default(),
+            target: Arc::default(),
+        })
+    }
+
+    /// Sends this key. Default: the caller's own credential.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<Secret>) -> Self {
+        self.key = UpstreamKey::Ours(key.into());
+        self
+    }
+
+    /// Sends no credential at all.
+    #[must_use]
+    pub fn no_key(mut self) -> Self {
+        self.key = UpstreamKey::None;
+        self
+    }
+
+    /// Asks for model `to` where the caller asks for `from`; see [`ModelMap`].
+    #[must_use]
+    pub fn map_model(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.models.insert(from, to);
+        self
+    }
+
+    /// Replaces the whole model map.
+    #[must_use]
+    pub fn models(mut self, models: ModelMap) -> Self {
+        self.models = models;
+        self
+    }
+
+    /// What the models behind it need beyond their protocol.
+    #[must_use]
+    pub fn target(mut self, target: Target) -> Self {
+        self.target = Arc::new(target);
+        self
+    }
+
+    /// The protocol spoken there; `None` for the caller's.
+    #[must_use]
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.protocol
+    }
+
+    /// Which credential it gets.
+    #[must_use]
+    pub fn credential(&self) -> &UpstreamKey {
+        &self.key
+    }
+
+    /// The model map.
+    #[must_use]
+    pub fn model_map(&self) -> &ModelMap {
+        &self.models
+    }
+
+    /// What its models need.
+    #[must_use]
+    pub fn target_profile(&self) -> &Target {
+        &self.target
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The URL for a path and query. Where the base and `path` both carry a version segment, the
+    /// base's stands, once; where neither does and `path` is a known endpoint, the caller of this
+    /// has put one into `path` already.
+    ///
+    /// # Errors
+    /// When path and query make no valid URL.
+    pub fn uri_for(&self, path: &str, query: Option<&str>) -> Result<Uri, http::Error> {
+        let base_versioned =
+            self.base_path.rsplit('/').next().is_some_and(is_version) || self.verbatim;
+        let mut rest = path;
+        if base_versioned {
+            let trimmed = path.strip_prefix('/').unwrap_or(path);
+            let (first, after) = trimmed.split_at(trimmed.find('/').unwrap_or(trimmed.len()));
+            if is_version(first) {
+                rest = after;
+            }
+        }
+        let slash = if rest.starts_with('/') { "" } else { "/" };
+        let mut path_and_query = format!("{}{slash}{rest}", self.base_path);
+        if let Some(query) = query {
+            path_and_query.push('?');
+            path_and_query.push_str(query);
+        }
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(path_and_query)
+            .build()
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream")
+            .field("base", &format_args!("{}://{}{}", self.scheme, self.authority, self.base_path))
+            .field("protocol", &self.protocol)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which model stands for which.
+///
+/// An exact name wins; else the longest name that contains the asked one or is contained in it;
+/// else the model stays as asked. An empty model matches nothing.
+///
+/// ```
+/// use tower_llm_gateway::context::ModelMap;
+///
+/// let mut map = ModelMap::default();
+/// map.insert("claude-sonnet", "gpt-5");
+/// map.insert("claude", "gpt-5-mini");
+/// assert_eq!(map.resolve("claude-sonnet-4-6"), Some("gpt-5"));
+/// assert_eq!(map.resolve("claude-haiku"), Some("gpt-5-mini"));
+/// assert_eq!(map.resolve("gemini"), None);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModelMap(Arc<Vec<(String, String)>>);
+
+impl ModelMap {
+    /// Adds a pair; a later one for the same name replaces the earlier. An empty `from` is ignored.
+    pub fn insert(&mut self, from: impl Into<String>, to: impl Into<String>) {
+        let (from, to) = (from.into(), to.into());
+        if from.is_empty() {
+            return;
+        }
+        let pairs = Arc::make_mut(&mut self.0);
+        pairs.retain(|(name, _)| *name != from);
+        pairs.push((from, to));
+        // Longest first, then by name: the first fuzzy match is the right one, whatever the order
+        // of insertion.
+        pairs.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    }
+
+    /// Whether no model is mapped.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The model to ask for instead; `None` to leave it.
+    #[must_use]
+    pub fn resolve(&self, model: &str) -> Option<&str> {
+        if model.is_empty() {
+            return None;
+        }
+        let exact = self.0.iter().find(|(from, _)| from == model);
+        let fuzzy = || self.0.iter().find(|(from, _)| model.contains(from) || from.contains(model));
+        exact.or_else(fuzzy).map(|(_, to)| to.as_str())
+    }
+}
+
+impl<F: Into<String>, T: Into<String>> FromIterator<(F, T)> for ModelMap {
+    fn from_iter<I: IntoIterator<Item = (F, T)>>(pairs: I) -> Self {
+        let mut map = Self::default();
+        for (from, to) in pairs {
+            map.insert(from, to);
+        }
+        map
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        let rows = [
+            ("https://h", "/v1/chat/completions", "https://h/v1/chat/completions"),
+            ("https://h/", "/v1/chat/completions", "https://h/v1/chat/completions"),
+            ("https://h/v1", "/v1/chat/completions", "https://h/v1/chat/completions"),
+            ("https://h/v2/", "/v1/chat/completions", "https://h/v2/chat/completions"),
+            ("https://h/v1beta", "/v1/x", "https://h/v1beta/x"),
+            ("https://h#", "/v1/chat/completions", "https://h/chat/completions"),
+            ("https://h/#", "/v1/messages/count_tokens", "https://h/messages/count_tokens"),
+            ("https://h/api", "/v1/messages", "https://h/api/v1/messages"),
+            ("https://h/api/v3", "/models", "https://h/api/v3/models"),
+            ("http://h:8080", "/", "http://h:8080/"),
+        ];
+        for (base, path, expected) in rows {
+            let upstream = Upstream::same_protocol(base).unwrap();
+            assert_eq!(upstream.uri_for(path, None).unwrap(), expected, "{base} {path}");
+        }
+        let upstream = Upstream::same_protocol("https://h").unwrap();
+        assert_eq!(upstream.uri_for("/a%20b", Some("q=%2F&x")).unwrap(), "https://h/a%20b?q=%2F&x");
+    }
+
+    #[test]
+    fn bad_bases_are_named() {
+        for (base, error) in [
+            ("", BadUpstream::Invalid),
+            ("h/x", BadUpstream::Invalid),
+            ("/x", BadUpstream::Scheme),
+            ("ftp://h", BadUpstream::Scheme),
+            ("https://u:p@h", BadUpstream::Extra),
+            ("https://h?x=1", BadUpstream::Extra),
+        ] {
+            assert_eq!(Upstream::same_protocol(base).unwrap_err(), error, "{base}");
+        }
+    }
+
+    #[test]
+    fn models() {
+        let map: ModelMap =
+            [("opus", "a"), ("claude-opus", "b"), ("", "never")].into_iter().collect();
+        assert_eq!(map.resolve("opus"), Some("a"));
+        assert_eq!(map.resolve("claude-opus-4"), Some("b"));
+        assert_eq!(map.resolve("my-opus"), Some("a"));
+        assert_eq!(map.resolve("claude"), Some("b"));
+        assert_eq!(map.resolve(""), None);
+        assert_eq!(map.resolve("haiku"), None);
+    }
+
+    #[test]
+    fn debug_hides_the_key() {
+        let upstream = Upstream::same_protocol("https://h").unwrap().key("sk-secret");
+        assert!(!format!("{upstream:?}").contains("sk-secret"));
+    }
+}

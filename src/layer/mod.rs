@@ -1,0 +1,7 @@
+//! The layers, one folder each, all of the same shape.
+
+pub mod api_key_auth;
+pub mod hop_by_hop;
+pub mod provider_translate;
+pub mod stats;
+pub mod system_prompt;

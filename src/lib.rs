@@ -1,0 +1,15 @@
+//! An LLM gateway as composable tower layers.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod body;
+pub mod context;
+pub mod error;
+pub mod layer;
+pub mod protocol;
+pub mod secret;
+pub mod sse;
+#[cfg(feature = "upstream")]
+pub mod upstream;
+
+pub use error::BoxError;
+pub use layer::provider_translate::ProviderTranslateLayer;

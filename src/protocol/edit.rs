@@ -1,0 +1,1 @@
+//! Edits of one member of a request; all other bytes stay.

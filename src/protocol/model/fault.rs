@@ -1,0 +1,152 @@
+//! Errors: whose fault, and in what words.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::Rest;
+use crate::protocol::json::JsonStr;
+
+/// Whose fault a failure is. Copied into extensions; holds no text of anybody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Whose.
+    pub kind: FaultKind,
+    /// The status that goes with it.
+    pub status: StatusCode,
+    /// How long to wait before another try.
+    pub retry_after: Option<Duration>,
+    /// Who found it.
+    pub origin: FaultOrigin,
+}
+
+impl Fault {
+    /// A refusal of ours.
+    #[must_use]
+    pub fn gateway(kind: FaultKind) -> Self {
+        Self { kind, status: kind.status(), retry_after: None, origin: FaultOrigin::Gateway }
+    }
+}
+
+/// Kinds of faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// The client left.
+    ClientCancel,
+    /// The request is wrong: 400, 404, 405, 415, 422 and the like.
+    BadRequest,
+    /// The named model or resource does not exist.
+    NotFound,
+    /// The request body is too large: 413.
+    TooLarge,
+    /// The prompt does not fit the model.
+    ContextTooLong,
+    /// The content was refused by a policy.
+    ContentPolicy,
+    /// No or wrong credential: 401.
+    Auth,
+    /// A known credential that may not: 403.
+    Permission,
+    /// No money, no quota: 402.
+    Billing,
+    /// Too many requests: 429.
+    RateLimit,
+    /// The vendor has no capacity: 503, 529.
+    Overloaded,
+    /// The vendor broke: other 5xx, nonsense answers.
+    Upstream,
+    /// No connection, or it broke.
+    Transport,
+    /// No answer in time: 408, 504.
+    Timeout,
+}
+
+impl FaultKind {
+    /// The status to answer with where the upstream gave none.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            // nginx's 499, "client closed request": nobody reads it, logs show it.
+            Self::ClientCancel => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+            Self::BadRequest | Self::ContextTooLong | Self::ContentPolicy => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Auth => StatusCode::UNAUTHORIZED,
+            Self::Permission => StatusCode::FORBIDDEN,
+            Self::Billing => StatusCode::PAYMENT_REQUIRED,
+            Self::RateLimit => StatusCode::TOO_MANY_REQUESTS,
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Upstream | Self::Transport => StatusCode::BAD_GATEWAY,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The kind that a bare status tells.
+    #[must_use]
+    pub fn from_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            401 => Self::Auth,
+            402 => Self::Billing,
+            403 => Self::Permission,
+            404 => Self::NotFound,
+            408 | 504 => Self::Timeout,
+            413 => Self::TooLarge,
+            429 => Self::RateLimit,
+            499 => Self::ClientCancel,
+            503 | 529 => Self::Overloaded,
+            400..=499 => Self::BadRequest,
+            _ => Self::Upstream,
+        }
+    }
+}
+
+/// Who found a fault. Breakers and keys learn only from upstream and transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaultOrigin {
+    /// We refused.
+    Gateway,
+    /// The upstream said so.
+    Upstream,
+    /// There was no upstream to say anything.
+    Transport,
+}
+
+/// An error as a protocol words it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiError<'a> {
+    /// Whose fault.
+    pub kind: FaultKind,
+    /// What to tell the caller.
+    pub message: JsonStr<'a>,
+    /// A code in the origin's words (`context_length_exceeded`).
+    pub code: Option<JsonStr<'a>>,
+    /// The offending parameter.
+    pub param: Option<JsonStr<'a>>,
+    /// The origin's own type word (`overloaded_error`).
+    pub type_word: Option<JsonStr<'a>>,
+    /// The upstream's id of the request.
+    pub request_id: Option<JsonStr<'a>>,
+    /// How long to wait, where the body says it.
+    pub retry_after: Option<Duration>,
+    /// Members not understood.
+    pub rest: Rest<'a>,
+}
+
+impl<'a> ApiError<'a> {
+    /// An error of our own.
+    #[must_use]
+    pub fn new(kind: FaultKind, message: impl Into<std::borrow::Cow<'a, str>>) -> Self {
+        Self {
+            kind,
+            message: JsonStr::from_plain(message),
+            code: None,
+            param: None,
+            type_word: None,
+            request_id: None,
+            retry_after: None,
+            rest: Rest::default(),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The hub: what a conversation with a model is, whatever protocol carries it.
+//!
+//! A reader turns wire bytes into these types, a writer turns them into wire bytes; nobody
+//! translates one protocol into another directly. Three rules make a round trip within one
+//! protocol lossless and a trip to another honest:
+//!
+//! 1. Every node keeps the members that its reader did not understand (including `null`s of
+//!    known ones) in [`Rest`]; the writer of the same protocol puts them back, any other names
+//!    them in the report.
+//! 2. What only its maker can read (signatures, encrypted reasoning) is a [`Seal`] with its vendor.
+//! 3. An unknown type is no error: it stays whole in [`Content::Other`].
+//!
+//! Everything borrows from the document. Texts are escaped slices ([`JsonStr`]), numbers are
+//! their text, schemas and inputs are [`Raw`].
+
+mod fault;
+mod request;
+mod response;
+mod stream;
+mod usage;
+
+pub use fault::{ApiError, Fault, FaultKind, FaultOrigin};
+pub use request::{
+    CacheMark, Content, Effort, Instruction, Logprobs, Media, MediaKind, MediaSource, OutputFormat,
+    Part, Place, Reasoning, ReasoningMode, Request, Role, Sampling, Seal, SealKind, ServerState,
+    Show, Spelling, Tool, ToolArguments, ToolCall, ToolCallKind, ToolChoice, ToolKind, ToolResult,
+    Turn, Vendor,
+};
+pub use response::{Candidate, Response, Stop, StopReason};
+pub use stream::{Delta, PartStart, StreamEvent};
+pub use usage::Usage;
+
+use super::json::{JsonStr, Raw};
+
+/// Members that the reader did not understand, as they stood, in their order.
+///
+/// A known member whose value is `null` is here too, so that it is written back.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rest<'a>(pub Vec<(JsonStr<'a>, Raw<'a>)>);
+
+impl<'a> Rest<'a> {
+    /// Keeps a member.
+    pub fn keep(&mut self, key: JsonStr<'a>, value: Raw<'a>) {
+        self.0.push((key, value));
+    }
+
+    /// The member `name`; the last one where a name stands twice.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Raw<'a>> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+}

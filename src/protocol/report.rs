@@ -1,0 +1,261 @@
+//! What a translation could not carry.
+
+use std::fmt;
+
+use super::json::{Cursor, JsonStr, Kind, push_pointer_step};
+use super::model::Rest;
+
+/// Most losses that one report keeps; further ones are only counted.
+pub const MAX_LOSSES: usize = 256;
+
+/// How much a loss matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// It has no effect on the answer: metadata, cache marks, service tier.
+    Ignore,
+    /// The answer may differ: sampling, seed, several candidates, foreign thinking.
+    Degrade,
+    /// The answer would be wrong: audio, unknown history, unresolvable media.
+    Fatal,
+}
+
+/// What to refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Mode {
+    /// Refuse [`Severity::Degrade`] and [`Severity::Fatal`].
+    Strict,
+    /// Refuse only [`Severity::Fatal`].
+    #[default]
+    Default,
+    /// Refuse nothing.
+    Lenient,
+}
+
+impl Mode {
+    /// Whether a loss of this severity is refused.
+    #[must_use]
+    pub fn refuses(self, severity: Severity) -> bool {
+        match self {
+            Self::Strict => severity >= Severity::Degrade,
+            Self::Default => severity == Severity::Fatal,
+            Self::Lenient => false,
+        }
+    }
+}
+
+/// Something that was not carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// JSON pointer (RFC 6901) into the source document.
+    pub pointer: String,
+    /// Why, in a few words.
+    pub reason: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+}
+
+/// Everything that one translation could not carry; empty when nothing was lost.
+///
+/// It is put into the extensions of the response.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TranslationReport {
+    losses: Vec<Loss>,
+    uncounted: usize,
+}
+
+impl TranslationReport {
+    /// The losses, at most [`MAX_LOSSES`], in the order in which they were met.
+    #[must_use]
+    pub fn losses(&self) -> &[Loss] {
+        &self.losses
+    }
+
+    /// How many more there were than are kept.
+    #[must_use]
+    pub fn omitted(&self) -> usize {
+        self.uncounted
+    }
+
+    /// Whether nothing was lost.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.losses.is_empty()
+    }
+
+    /// The first loss that `mode` refuses.
+    #[must_use]
+    pub fn refused_by(&self, mode: Mode) -> Option<&Loss> {
+        self.losses.iter().find(|loss| mode.refuses(loss.severity))
+    }
+
+    /// Adds the losses of another translation, such as the response's to the request's.
+    pub fn extend(&mut self, other: Self) {
+        self.uncounted += other.uncounted;
+        for loss in other.losses {
+            self.push(loss);
+        }
+    }
+
+    fn push(&mut self, loss: Loss) {
+        // A refusal must never hide behind the limit.
+        if self.losses.len() < MAX_LOSSES {
+            self.losses.push(loss);
+        } else if loss.severity == Severity::Fatal && self.refused_by(Mode::Default).is_none() {
+            self.losses[MAX_LOSSES - 1] = loss;
+            self.uncounted += 1;
+        } else {
+            self.uncounted += 1;
+        }
+    }
+}
+
+impl fmt::Display for TranslationReport {
+    /// `pointer: reason; pointer: reason`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, loss) in self.losses.iter().enumerate() {
+            let separator = if i == 0 { "" } else { "; " };
+            write!(f, "{separator}{}: {}", loss.pointer, loss.reason)?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects losses while a writer runs.
+///
+/// Nodes of the hub carry no pointers: what is lost is still a slice of the source document, and
+/// where it stood is found only when somebody reports it.
+#[derive(Debug)]
+pub struct Reporter<'a> {
+    source: &'a str,
+    report: TranslationReport,
+}
+
+impl<'a> Reporter<'a> {
+    /// A reporter on this source document.
+    #[must_use]
+    pub fn new(source: &'a str) -> Self {
+        Self { source, report: TranslationReport::default() }
+    }
+
+    /// Reports a top-level member by name.
+    pub fn member(&mut self, name: &str, severity: Severity, reason: &'static str) {
+        let mut pointer = String::new();
+        push_pointer_step(&mut pointer, name);
+        self.report.push(Loss { pointer, reason, severity });
+    }
+
+    /// Reports what `piece` is a slice of. A piece from elsewhere is reported on the document.
+    pub fn piece(&mut self, piece: &str, severity: Severity, reason: &'static str) {
+        let offset = (piece.as_ptr() as usize).checked_sub(self.source.as_ptr() as usize);
+        let pointer = offset
+            .filter(|offset| *offset <= self.source.len())
+            .and_then(|offset| pointer_at(self.source, offset))
+            .unwrap_or_default();
+        self.report.push(Loss { pointer, reason, severity });
+    }
+
+    /// Reports a string of the source.
+    pub fn string(&mut self, piece: &JsonStr<'_>, severity: Severity, reason: &'static str) {
+        self.piece(piece.escaped(), severity, reason);
+    }
+
+    /// Reports members that only the source's own protocol knows. `null` is no loss.
+    pub fn rest(&mut self, rest: &Rest<'_>) {
+        for (_, value) in &rest.0 {
+            if value.kind() != Kind::Null {
+                self.piece(value.as_str(), Severity::Ignore, "unknown to the upstream's protocol");
+            }
+        }
+    }
+
+    /// The finished report.
+    #[must_use]
+    pub fn finish(self) -> TranslationReport {
+        self.report
+    }
+}
+
+/// The JSON pointer of the innermost value that spans the byte at `offset`.
+fn pointer_at(source: &str, offset: usize) -> Option<String> {
+    let mut pointer = String::new();
+    let mut text = source;
+    let mut base = 0;
+    loop {
+        let mut cursor = Cursor::new(text);
+        let mut child = None;
+        let within = |range: &std::ops::Range<usize>| {
+            base + range.start <= offset && offset < base + range.end
+        };
+        match cursor.kind().ok()? {
+            Kind::Object => cursor.object(|key, c| {
+                let range = span(c)?;
+                if within(&range) {
+                    child = Some((key.decode().into_owned(), range));
+                }
+                Ok(())
+            }),
+            Kind::Array => cursor.array(|index, c| {
+                let range = span(c)?;
+                if within(&range) {
+                    child = Some((index.to_string(), range));
+                }
+                Ok(())
+            }),
+            _ => return Some(pointer),
+        }
+        .ok()?;
+        let Some((step, range)) = child else { return Some(pointer) };
+        push_pointer_step(&mut pointer, &step);
+        base += range.start;
+        text = &text[range];
+    }
+}
+
+fn span(cursor: &mut Cursor<'_>) -> Result<std::ops::Range<usize>, super::json::JsonError> {
+    cursor.kind()?;
+    let start = cursor.offset();
+    cursor.raw()?;
+    Ok(start..cursor.offset())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::json::Raw;
+
+    #[test]
+    fn pointers_name_the_piece() {
+        let source = r#"{"a":[{"b/c":"text"},{"seed":7}],"n":null}"#;
+        let mut reporter = Reporter::new(source);
+        let at = source.find("text").unwrap();
+        reporter.piece(&source[at..at + 4], Severity::Degrade, "x");
+        let at = source.find('7').unwrap();
+        reporter.piece(&source[at..=at], Severity::Ignore, "y");
+        reporter.piece("elsewhere", Severity::Ignore, "z");
+        let pointers: Vec<_> = reporter.finish().losses.into_iter().map(|l| l.pointer).collect();
+        assert_eq!(pointers, ["/a/0/b~1c", "/a/1/seed", ""]);
+    }
+
+    #[test]
+    fn null_members_are_no_loss() {
+        let mut rest = Rest::default();
+        rest.keep(JsonStr::from_plain("n"), Raw::literal("null"));
+        let mut reporter = Reporter::new("{}");
+        reporter.rest(&rest);
+        assert!(reporter.finish().is_empty());
+    }
+
+    #[test]
+    fn a_fatal_loss_is_kept_beyond_the_limit() {
+        let mut reporter = Reporter::new("{}");
+        for _ in 0..MAX_LOSSES + 5 {
+            reporter.member("m", Severity::Ignore, "x");
+        }
+        reporter.member("f", Severity::Fatal, "y");
+        let report = reporter.finish();
+        assert_eq!(report.losses().len(), MAX_LOSSES);
+        assert_eq!(report.omitted(), 6);
+        assert_eq!(report.refused_by(Mode::Default).unwrap().pointer, "/f");
+        assert!(report.refused_by(Mode::Lenient).is_none());
+    }
+}

@@ -1,0 +1,1 @@
+//! Picks a few members out of a large document as it passes.

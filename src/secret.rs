@@ -1,0 +1,100 @@
+//! Text that must not be seen.
+
+use std::fmt;
+
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+/// A key or token: wiped from memory when dropped, never printed.
+///
+/// ```
+/// use tower_llm_gateway::secret::Secret;
+///
+/// let key = Secret::new("sk-ant-123456789");
+/// assert_eq!(format!("{key:?}"), "Secret(***)");
+/// assert_eq!(key.masked(), "sk-ant-1***56789");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes the text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text itself. Whoever calls this answers for where it goes.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// A form for people: `***` up to 5 characters, 3 + `***` + 2 up to 10, else 8 + `***` + 5.
+    #[must_use]
+    pub fn masked(&self) -> String {
+        let chars: Vec<char> = self.0.chars().collect();
+        let (head, tail) = match chars.len() {
+            0 => return String::new(),
+            1..=5 => (0, 0),
+            6..=10 => (3, 2),
+            _ => (8, 5),
+        };
+        let text = |chars: &[char]| chars.iter().collect::<String>();
+        format!("{}***{}", text(&chars[..head]), text(&chars[chars.len() - tail..]))
+    }
+
+    /// As the value of a header, marked sensitive, with `prefix` before it. `None` when it holds
+    /// characters that no header may.
+    #[must_use]
+    pub fn header(&self, prefix: &str) -> Option<HeaderValue> {
+        let text = Zeroizing::new(format!("{prefix}{}", self.expose()));
+        let mut value = HeaderValue::from_str(&text).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks() {
+        for (key, masked) in [
+            ("", ""),
+            ("abc12", "***"),
+            ("abc123", "abc***23"),
+            ("sk-1234567890abcdef", "sk-12345***bcdef"),
+            ("ключключключ", "ключключ***чключ"),
+        ] {
+            assert_eq!(Secret::new(key).masked(), masked);
+        }
+    }
+
+    #[test]
+    fn headers_are_sensitive() {
+        let value = Secret::new("k").header("Bearer ").unwrap();
+        assert!(value.is_sensitive());
+        assert_eq!(value, "Bearer k");
+        assert!(Secret::new("a\nb").header("").is_none());
+    }
+}
