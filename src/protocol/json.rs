@@ -496,6 +496,29 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
+    /// Looks ahead at a string member of the object that stands next, without moving: `None`
+    /// where there is none such. It stops at the member, so a `type` that leads costs nothing.
+    #[must_use]
+    pub fn peek_str(&self, name: &str) -> Option<JsonStr<'a>> {
+        let mut ahead = self.clone();
+        ahead.expect(Kind::Object).ok()?;
+        ahead.enter().ok()?;
+        let mut first = true;
+        while ahead.more(b'}', &mut first).ok()? {
+            let key = ahead.string().ok()?;
+            ahead.skip_space();
+            if ahead.byte() != Some(b':') {
+                return None;
+            }
+            ahead.at += 1;
+            if key == *name {
+                return ahead.string().ok();
+            }
+            ahead.skip_value().ok()?;
+        }
+        None
+    }
+
     /// Walks an array. `item` must read the value.
     ///
     /// # Errors
@@ -975,6 +998,26 @@ mod tests {
         assert!(s.slice(0..2).is_none());
         assert_eq!(s.slice(4..11).unwrap(), "éc");
         assert!(s.slice(5..11).is_none());
+    }
+
+    #[test]
+    fn peeks_at_a_member() {
+        for (text, expected) in [
+            (r#"{"type":"a","x":1}"#, Some("a")),
+            (r#" { "x" : {"type":"no"} , "type" : "a" } "#, Some("a")),
+            (r#"{"type":1}"#, None),
+            (r#"{"x":1}"#, None),
+            (r#"{"x""#, None),
+            ("[]", None),
+            ("", None),
+        ] {
+            let cursor = Cursor::new(text);
+            assert_eq!(
+                cursor.peek_str("type").map(|s| s.decode().into_owned()).as_deref(),
+                expected
+            );
+            assert_eq!(cursor.offset(), 0);
+        }
     }
 
     #[test]

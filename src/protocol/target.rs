@@ -1,5 +1,7 @@
 //! What a writer is told beside the hub.
 
+use super::Protocol;
+
 /// Default for [`Target::default_max_tokens`].
 pub const DEFAULT_MAX_TOKENS: u64 = 4096;
 
@@ -47,6 +49,9 @@ pub struct Answer {
     pub created: u64,
     /// Makes ids where the upstream gave none.
     pub ids: Ids,
+    /// The protocol that the upstream speaks. The stream writer of the same one puts back what
+    /// only it understands (unknown members, its own usage object); `None` puts back nothing.
+    pub origin: Option<Protocol>,
     /// Most bytes that a stream writer may hold back or repeat. Default
     /// [`DEFAULT_MAX_ACCUMULATED`].
     pub max_accumulated: usize,
@@ -61,6 +66,7 @@ impl Answer {
             include_usage: false,
             created,
             ids: Ids::new(seed),
+            origin: None,
             max_accumulated: DEFAULT_MAX_ACCUMULATED,
         }
     }

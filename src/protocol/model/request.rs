@@ -53,6 +53,9 @@ pub struct Request<'a> {
     pub safety: Option<Raw<'a>>,
     /// Which of two spellings the source used.
     pub spelling: Spelling,
+    /// Members not understood of the object around the output format (Messages `output_config`,
+    /// Responses `text`).
+    pub output_rest: Rest<'a>,
     /// Members not understood.
     pub rest: Rest<'a>,
 }
@@ -85,6 +88,7 @@ impl Request<'_> {
             cache: None,
             safety: None,
             spelling: Spelling::default(),
+            output_rest: Rest::default(),
             rest: Rest::default(),
         }
     }
@@ -111,6 +115,8 @@ impl Spelling {
     pub const REASONING_MEMBER: Self = Self(1 << 6);
     /// A URL or data stood as a bare string where an object is usual.
     pub const PLAIN_URL: Self = Self(1 << 7);
+    /// An empty list stood where the member could have been absent (`tools`, a result's content).
+    pub const EMPTY_LIST: Self = Self(1 << 8);
 
     /// Adds a mark.
     pub fn set(&mut self, mark: Self) {
