@@ -5,7 +5,9 @@
 //! frame on is no copy.
 
 mod collect;
+mod refuse;
 mod rewrite;
 
 pub use collect::{Collect, CollectError, Collected};
+pub use refuse::{refuse, refuse_with_status};
 pub use rewrite::RewriteBody;

@@ -13,6 +13,7 @@ pub mod edit;
 pub mod json;
 pub mod model;
 pub mod openai_chat;
+pub mod refusal;
 pub mod report;
 pub mod scan;
 pub mod translate;

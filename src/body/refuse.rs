@@ -1,0 +1,87 @@
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+
+use super::RewriteBody;
+use crate::protocol::model::{ApiError, Fault, FaultOrigin};
+use crate::protocol::{Protocol, refusal};
+
+/// An answer of ours in place of the inner service's, in the protocol that the caller speaks;
+/// `None` for a path that belongs to no protocol.
+///
+/// The [`Fault`] (origin [`FaultOrigin::Gateway`]) is in the extensions of the response. A
+/// `retry_after` of the error becomes the header, in whole seconds, rounded up.
+///
+/// ```
+/// use http_body_util::Empty;
+/// use tower_llm_gateway::body::refuse;
+/// use tower_llm_gateway::protocol::Protocol;
+/// use tower_llm_gateway::protocol::model::{ApiError, Fault, FaultKind};
+///
+/// let error = ApiError::new(FaultKind::Auth, "invalid access key");
+/// let response = refuse::<Empty<bytes::Bytes>>(Some(Protocol::Anthropic), &error);
+/// assert_eq!(response.status(), 401);
+/// assert_eq!(response.extensions().get::<Fault>().unwrap().kind, FaultKind::Auth);
+/// ```
+#[must_use]
+pub fn refuse<B>(protocol: Option<Protocol>, error: &ApiError<'_>) -> Response<RewriteBody<B>> {
+    refuse_with_status(protocol, refusal::status(protocol, error.kind), error)
+}
+
+/// As [`refuse`], where the status is narrower than the kind of fault, such as 415.
+#[must_use]
+pub fn refuse_with_status<B>(
+    protocol: Option<Protocol>,
+    status: StatusCode,
+    error: &ApiError<'_>,
+) -> Response<RewriteBody<B>> {
+    let mut response = Response::new(RewriteBody::full(refusal::body(protocol, status, error)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(wait) = error.retry_after {
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response.extensions_mut().insert(Fault {
+        kind: error.kind,
+        status,
+        retry_after: error.retry_after,
+        origin: FaultOrigin::Gateway,
+    });
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http_body::Body;
+    use http_body_util::Empty;
+
+    use super::*;
+    use crate::protocol::model::FaultKind;
+
+    #[test]
+    fn a_refusal_is_whole() {
+        let mut error = ApiError::new(FaultKind::RateLimit, "slow down");
+        error.retry_after = Some(Duration::from_millis(1500));
+        let response = refuse::<Empty<Bytes>>(None, &error);
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.headers()[RETRY_AFTER], "2");
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        assert_eq!(response.body().size_hint().exact(), Some(51));
+        let fault = *response.extensions().get::<Fault>().unwrap();
+        assert_eq!(fault.origin, FaultOrigin::Gateway);
+        assert_eq!(fault.status, StatusCode::TOO_MANY_REQUESTS);
+    }
+
+    #[test]
+    fn a_status_can_be_narrower_than_its_kind() {
+        let error = ApiError::new(FaultKind::BadRequest, "encoded");
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        let response = refuse_with_status::<Empty<Bytes>>(Some(Protocol::Gemini), status, &error);
+        assert_eq!(response.status(), status);
+        assert_eq!(response.extensions().get::<Fault>().unwrap().status, status);
+    }
+}

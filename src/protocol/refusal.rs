@@ -1,0 +1,240 @@
+//! Error documents of our own, in the words of whoever called.
+//!
+//! Every layer that answers in place of the inner service writes through this module, so that a
+//! caller meets the shape that its SDK decodes, and nothing else.
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+
+use super::Protocol;
+use super::json::{JsonStr, ObjectWriter};
+use super::model::{ApiError, FaultKind};
+
+/// The status that a protocol has for a kind of fault.
+///
+/// Only Messages knows 529; everybody else is told 503.
+///
+/// ```
+/// use tower_llm_gateway::protocol::{Protocol, model::FaultKind, refusal};
+///
+/// let status = |protocol| refusal::status(protocol, FaultKind::Overloaded).as_u16();
+/// assert_eq!(status(Some(Protocol::Anthropic)), 529);
+/// assert_eq!(status(Some(Protocol::Gemini)), 503);
+/// ```
+#[must_use]
+pub fn status(protocol: Option<Protocol>, kind: FaultKind) -> StatusCode {
+    let status = kind.status();
+    match (protocol, kind) {
+        (Some(Protocol::Anthropic), FaultKind::Overloaded) => {
+            StatusCode::from_u16(529).unwrap_or(status)
+        }
+        _ => status,
+    }
+}
+
+/// The JSON document of an error, answered with `status`.
+///
+/// Where the path belongs to no protocol it is `{"error":"Unauthorized","message":"…"}`, with the
+/// reason phrase of the status.
+///
+/// ```
+/// use http::StatusCode;
+/// use tower_llm_gateway::protocol::{Protocol, refusal};
+/// use tower_llm_gateway::protocol::model::{ApiError, FaultKind};
+///
+/// let error = ApiError::new(FaultKind::Auth, "invalid access key");
+/// let body = refusal::body(Some(Protocol::Anthropic), StatusCode::UNAUTHORIZED, &error);
+/// assert_eq!(body,
+///     r#"{"type":"error","error":{"type":"authentication_error","message":"invalid access key"}}"#);
+/// ```
+#[must_use]
+pub fn body(protocol: Option<Protocol>, status: StatusCode, error: &ApiError<'_>) -> Bytes {
+    let mut out = BytesMut::with_capacity(128 + error.message.escaped().len());
+    let mut object = ObjectWriter::begin(&mut out);
+    match protocol {
+        Some(Protocol::Anthropic) => write_anthropic(&mut object, error),
+        Some(Protocol::OpenAiChat | Protocol::OpenAiResponses) => write_openai(&mut object, error),
+        Some(Protocol::Gemini) => write_gemini(&mut object, status, error),
+        Some(Protocol::DashScope) => write_dashscope(&mut object, error),
+        None => {
+            object.plain("error", status.canonical_reason().unwrap_or("Error"));
+            object.str("message", &error.message);
+        }
+    }
+    object.end();
+    out.freeze()
+}
+
+fn write_anthropic(object: &mut ObjectWriter<'_>, error: &ApiError<'_>) {
+    object.plain("type", "error");
+    object.object("error", |object| {
+        object.plain("type", Words::of(error.kind).anthropic);
+        object.str("message", &error.message);
+    });
+    if let Some(id) = &error.request_id {
+        object.str("request_id", id);
+    }
+}
+
+fn write_openai(object: &mut ObjectWriter<'_>, error: &ApiError<'_>) {
+    let words = Words::of(error.kind);
+    object.object("error", |object| {
+        object.str("message", &error.message);
+        object.plain("type", words.openai);
+        str_or_null(object, "param", error.param.as_ref());
+        let code = words.openai_code.map(JsonStr::from_plain);
+        str_or_null(object, "code", error.code.as_ref().or(code.as_ref()));
+    });
+}
+
+fn write_gemini(object: &mut ObjectWriter<'_>, status: StatusCode, error: &ApiError<'_>) {
+    object.object("error", |object| {
+        object.u64("code", status.as_u16().into());
+        object.str("message", &error.message);
+        object.plain("status", Words::of(error.kind).gemini);
+    });
+}
+
+fn write_dashscope(object: &mut ObjectWriter<'_>, error: &ApiError<'_>) {
+    object.plain("code", Words::of(error.kind).dashscope);
+    object.str("message", &error.message);
+    let no_id = JsonStr::default();
+    object.str("request_id", error.request_id.as_ref().unwrap_or(&no_id));
+}
+
+fn str_or_null(object: &mut ObjectWriter<'_>, name: &str, value: Option<&JsonStr<'_>>) {
+    match value {
+        Some(value) => object.str(name, value),
+        None => object.null(name),
+    }
+}
+
+/// What each vendor calls a kind of fault.
+struct Words {
+    anthropic: &'static str,
+    openai: &'static str,
+    openai_code: Option<&'static str>,
+    gemini: &'static str,
+    dashscope: &'static str,
+}
+
+impl Words {
+    fn of(kind: FaultKind) -> Self {
+        let words = |anthropic, openai, openai_code, gemini, dashscope| Self {
+            anthropic,
+            openai,
+            openai_code,
+            gemini,
+            dashscope,
+        };
+        let bad = "invalid_request_error";
+        match kind {
+            FaultKind::BadRequest => words(bad, bad, None, "INVALID_ARGUMENT", "InvalidParameter"),
+            FaultKind::ClientCancel => words(bad, bad, None, "CANCELLED", "BadRequest"),
+            FaultKind::NotFound => {
+                words("not_found_error", bad, Some("model_not_found"), "NOT_FOUND", "ModelNotFound")
+            }
+            FaultKind::TooLarge => {
+                words("request_too_large", bad, None, "INVALID_ARGUMENT", "BadRequest.TooLarge")
+            }
+            FaultKind::ContextTooLong => words(
+                bad,
+                bad,
+                Some("context_length_exceeded"),
+                "INVALID_ARGUMENT",
+                "InvalidParameter",
+            ),
+            FaultKind::ContentPolicy => words(
+                bad,
+                bad,
+                Some("content_policy_violation"),
+                "INVALID_ARGUMENT",
+                "DataInspectionFailed",
+            ),
+            FaultKind::Auth => words(
+                "authentication_error",
+                bad,
+                Some("invalid_api_key"),
+                "UNAUTHENTICATED",
+                "InvalidApiKey",
+            ),
+            FaultKind::Permission => words(
+                "permission_error",
+                "permission_error",
+                None,
+                "PERMISSION_DENIED",
+                "AccessDenied",
+            ),
+            FaultKind::Billing => words(
+                "billing_error",
+                "insufficient_quota",
+                Some("insufficient_quota"),
+                "FAILED_PRECONDITION",
+                "Arrearage",
+            ),
+            FaultKind::RateLimit => words(
+                "rate_limit_error",
+                "rate_limit_exceeded",
+                Some("rate_limit_exceeded"),
+                "RESOURCE_EXHAUSTED",
+                "Throttling",
+            ),
+            FaultKind::Overloaded => {
+                words("overloaded_error", "server_error", None, "UNAVAILABLE", "ServiceUnavailable")
+            }
+            FaultKind::Upstream | FaultKind::Transport => {
+                words("api_error", "server_error", None, "INTERNAL", "InternalError")
+            }
+            FaultKind::Timeout => {
+                words("timeout_error", "server_error", None, "DEADLINE_EXCEEDED", "RequestTimeOut")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_protocol_has_its_shape() {
+        let error = ApiError::new(FaultKind::Permission, "model \"m\" is not allowed");
+        let rows = [
+            (
+                Some(Protocol::Anthropic),
+                r#"{"type":"error","error":{"type":"permission_error","message":"model \"m\" is not allowed"}}"#,
+            ),
+            (
+                Some(Protocol::OpenAiChat),
+                r#"{"error":{"message":"model \"m\" is not allowed","type":"permission_error","param":null,"code":null}}"#,
+            ),
+            (
+                Some(Protocol::OpenAiResponses),
+                r#"{"error":{"message":"model \"m\" is not allowed","type":"permission_error","param":null,"code":null}}"#,
+            ),
+            (
+                Some(Protocol::Gemini),
+                r#"{"error":{"code":403,"message":"model \"m\" is not allowed","status":"PERMISSION_DENIED"}}"#,
+            ),
+            (
+                Some(Protocol::DashScope),
+                r#"{"code":"AccessDenied","message":"model \"m\" is not allowed","request_id":""}"#,
+            ),
+            (None, r#"{"error":"Forbidden","message":"model \"m\" is not allowed"}"#),
+        ];
+        for (protocol, expected) in rows {
+            assert_eq!(body(protocol, status(protocol, error.kind), &error), expected);
+        }
+    }
+
+    #[test]
+    fn a_code_and_a_parameter_of_the_error_are_told() {
+        let mut error = ApiError::new(FaultKind::BadRequest, "no");
+        error.param = Some(JsonStr::from_plain("messages"));
+        error.code = Some(JsonStr::from_plain("duplicate"));
+        assert_eq!(
+            body(Some(Protocol::OpenAiChat), StatusCode::BAD_REQUEST, &error),
+            r#"{"error":{"message":"no","type":"invalid_request_error","param":"messages","code":"duplicate"}}"#
+        );
+    }
+}
