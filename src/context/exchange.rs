@@ -145,6 +145,12 @@ impl Principal {
         &self.id
     }
 
+    /// Whether some models are forbidden.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.models.is_some()
+    }
+
     /// Whether this model may be used.
     #[must_use]
     pub fn allows_model(&self, model: &str) -> bool {

@@ -105,6 +105,11 @@ impl<'a> JsonStr<'a> {
         Self(Cow::Owned(escaped))
     }
 
+    /// Pieces of valid strings, joined: still valid, because no piece ends inside an escape.
+    pub(crate) fn from_escaped(escaped: String) -> Self {
+        Self(Cow::Owned(escaped))
+    }
+
     /// A piece of this string. `None` when the cut is not on a character or falls inside an escape.
     #[must_use]
     pub fn slice(&self, range: std::ops::Range<usize>) -> Option<JsonStr<'_>> {

@@ -26,14 +26,19 @@ pub struct Target {
     pub adaptive_thinking: bool,
 }
 
+impl Target {
+    /// The defaults.
+    pub const DEFAULT: Self = Self {
+        default_max_tokens: DEFAULT_MAX_TOKENS,
+        legacy_max_tokens: false,
+        budgets: [1024, 1024, 8192, 24576, 32768, 65536],
+        adaptive_thinking: false,
+    };
+}
+
 impl Default for Target {
     fn default() -> Self {
-        Self {
-            default_max_tokens: DEFAULT_MAX_TOKENS,
-            legacy_max_tokens: false,
-            budgets: [1024, 1024, 8192, 24576, 32768, 65536],
-            adaptive_thinking: false,
-        }
+        Self::DEFAULT
     }
 }
 

@@ -33,12 +33,14 @@ impl Fault {
 pub enum FaultKind {
     /// The client left.
     ClientCancel,
-    /// The request is wrong: 400, 404, 405, 415, 422 and the like.
+    /// The request is wrong: 400, 405, 422 and the like.
     BadRequest,
     /// The named model or resource does not exist.
     NotFound,
     /// The request body is too large: 413.
     TooLarge,
+    /// The request body has a form or an encoding that is not taken: 415.
+    UnsupportedMedia,
     /// The prompt does not fit the model.
     ContextTooLong,
     /// The content was refused by a policy.
@@ -73,6 +75,7 @@ impl FaultKind {
             }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Auth => StatusCode::UNAUTHORIZED,
             Self::Permission => StatusCode::FORBIDDEN,
             Self::Billing => StatusCode::PAYMENT_REQUIRED,
@@ -93,6 +96,7 @@ impl FaultKind {
             404 => Self::NotFound,
             408 | 504 => Self::Timeout,
             413 => Self::TooLarge,
+            415 => Self::UnsupportedMedia,
             429 => Self::RateLimit,
             499 => Self::ClientCancel,
             503 | 529 => Self::Overloaded,
