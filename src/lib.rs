@@ -12,4 +12,5 @@ pub mod sse;
 pub mod upstream;
 
 pub use error::BoxError;
+pub use layer::hop_by_hop::HopByHopFilterLayer;
 pub use layer::provider_translate::ProviderTranslateLayer;
