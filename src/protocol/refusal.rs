@@ -129,7 +129,9 @@ impl Words {
         };
         let bad = "invalid_request_error";
         match kind {
-            FaultKind::BadRequest => words(bad, bad, None, "INVALID_ARGUMENT", "InvalidParameter"),
+            FaultKind::BadRequest | FaultKind::UnsupportedMedia => {
+                words(bad, bad, None, "INVALID_ARGUMENT", "InvalidParameter")
+            }
             FaultKind::ClientCancel => words(bad, bad, None, "CANCELLED", "BadRequest"),
             FaultKind::NotFound => {
                 words("not_found_error", bad, Some("model_not_found"), "NOT_FOUND", "ModelNotFound")
