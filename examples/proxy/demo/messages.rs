@@ -1,0 +1,305 @@
+//! The demo's Anthropic Messages: reads as strictly as the real one, writes literal JSON.
+
+use std::collections::HashSet;
+
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use super::generate::{Dialect, Refusal};
+use super::scenario::{Answer, Asked, Call, Choice, Ending, Stop, Tool, pieces};
+use super::stream::Step;
+
+/// The signature of all thinking here. Anything else that is played back is refused, as the real
+/// one refuses what it did not sign.
+const SIGNATURE: &str = "ZGVtbyBzaWduYXR1cmU=";
+
+#[derive(Debug)]
+pub(super) enum Messages {}
+
+impl Dialect for Messages {
+    fn read(headers: &HeaderMap, body: &Value) -> Result<Asked, Refusal> {
+        if !headers.contains_key("anthropic-version") {
+            return Err(Refusal::new("anthropic-version: header is required"));
+        }
+        if body["max_tokens"].as_u64().is_none_or(|most| most == 0) {
+            return Err(Refusal::new("max_tokens: field required, at least 1"));
+        }
+        read(body)
+    }
+
+    fn error(status: u16, message: &str) -> Value {
+        let kind = match status {
+            401 => "authentication_error",
+            403 => "permission_error",
+            404 => "not_found_error",
+            413 => "request_too_large",
+            429 => "rate_limit_error",
+            503 | 529 => "overloaded_error",
+            400..=499 => "invalid_request_error",
+            _ => "api_error",
+        };
+        json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_demo"})
+    }
+
+    fn whole(number: u64, asked: &Asked, answer: Answer) -> Value {
+        let (stop, sequence) = stop_words(&answer.stop);
+        let usage = usage(asked, answer.output_tokens());
+        let thinking = answer.thinking.map(
+            |text| json!({"type": "thinking", "thinking": text, "signature": SIGNATURE}),
+        );
+        let text = answer.text.map(|text| json!({"type": "text", "text": text.whole()}));
+        let calls = answer.calls.into_iter().map(|call| {
+            let input = serde_json::from_str(&call.arguments).unwrap_or(Value::Null);
+            json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input})
+        });
+        let content: Vec<Value> = thinking.into_iter().chain(text).chain(calls).collect();
+        json!({
+            "id": format!("msg_demo{number}"), "type": "message", "role": "assistant",
+            "model": asked.model, "content": content, "stop_reason": stop,
+            "stop_sequence": sequence, "usage": usage,
+        })
+    }
+
+    fn events(number: u64, asked: &Asked, answer: Answer) -> Box<dyn Iterator<Item = Step> + Send> {
+        let mut start = vec![
+            event(&json!({"type": "message_start", "message": {
+                "id": format!("msg_demo{number}"), "type": "message", "role": "assistant",
+                "model": asked.model, "content": [], "stop_reason": null, "stop_sequence": null,
+                "usage": usage(asked, 1),
+            }})),
+            event(&json!({"type": "ping"})),
+        ];
+        let end = ending(asked, &answer);
+        let mut index = 0;
+        if let Some(text) = &answer.thinking {
+            start.extend(thinking(text));
+            index += 1;
+        }
+        let Some(text) = answer.text else {
+            let calls = answer.calls.iter().enumerate();
+            start.extend(calls.flat_map(|(offset, call)| tool_use(index + offset, call)));
+            return Box::new(start.into_iter().chain(end));
+        };
+        start.push(block_start(index, &json!({"type": "text", "text": ""})));
+        let deltas = text.fragments().map(move |text| text_delta(index, &text));
+        match answer.ending {
+            Ending::Clean => {
+                let deltas = deltas.flat_map(|delta| [Step::Pace, delta]);
+                Box::new(start.into_iter().chain(deltas).chain([block_stop(index)]).chain(end))
+            }
+            Ending::Error | Ending::Cut => Box::new(start.into_iter().chain(deltas.take(2)).chain(end)),
+        }
+    }
+}
+
+fn read(body: &Value) -> Result<Asked, Refusal> {
+    let mut asked = Asked {
+        model: body["model"].as_str().ok_or(Refusal::new("model: field required"))?.to_owned(),
+        stream: body["stream"] == true,
+        tools: tools(body),
+        choice: match body["tool_choice"]["type"].as_str() {
+            Some("none") => Choice::None,
+            Some("any") => Choice::Any,
+            Some("tool") => Choice::One(text_of(&body["tool_choice"]["name"])),
+            _ => Choice::Auto,
+        },
+        one_call: body["tool_choice"]["disable_parallel_tool_use"] == true,
+        thinking: matches!(body["thinking"]["type"].as_str(), Some("enabled" | "adaptive")),
+        schema: body["output_config"]["format"].get("schema").cloned(),
+        max_tokens: body["max_tokens"].as_u64(),
+        stop: strings(&body["stop_sequences"]),
+        ..Asked::default()
+    };
+    let messages = body["messages"].as_array().filter(|messages| !messages.is_empty());
+    let messages = messages.ok_or(Refusal::new("messages: at least one message is required"))?;
+    let mut open: HashSet<&str> = HashSet::new();
+    for message in messages {
+        let blocks = match &message["content"] {
+            Value::String(text) => {
+                if message["role"] == "user" {
+                    asked.said.clone_from(text);
+                }
+                &[][..]
+            }
+            Value::Array(blocks) => blocks,
+            _ => return Err(Refusal::new("messages: content must be a string or a list")),
+        };
+        match message["role"].as_str() {
+            Some("user") => open = read_user(blocks, open, &mut asked)?,
+            Some("assistant") => {
+                refuse_open(&open)?;
+                open = read_assistant(blocks)?;
+                asked.said.clear();
+                asked.results.clear();
+            }
+            _ => return Err(Refusal::new("messages: role must be user or assistant")),
+        }
+        if message["role"] == "user" {
+            refuse_open(&open)?;
+        }
+    }
+    Ok(asked)
+}
+
+fn read_user<'a>(
+    blocks: &'a [Value],
+    mut open: HashSet<&'a str>,
+    asked: &mut Asked,
+) -> Result<HashSet<&'a str>, Refusal> {
+    for block in blocks {
+        match block["type"].as_str() {
+            Some("text") => asked.said = nonempty(block)?.to_owned(),
+            Some("image") => asked.images.push(media_type(block)),
+            Some("document") => {}
+            Some("tool_result") => {
+                let id = block["tool_use_id"].as_str().unwrap_or_default();
+                if !open.remove(id) {
+                    return Err(Refusal::new("unexpected `tool_use_id` found in `tool_result` blocks"));
+                }
+                asked.results.push(result_text(&block["content"], &mut asked.images));
+            }
+            _ => return Err(Refusal::new("messages: unknown type of content block")),
+        }
+    }
+    Ok(open)
+}
+
+/// The ids of the calls in it.
+fn read_assistant(blocks: &[Value]) -> Result<HashSet<&str>, Refusal> {
+    let mut ids = HashSet::new();
+    for block in blocks {
+        match block["type"].as_str() {
+            Some("text") => {
+                nonempty(block)?;
+            }
+            Some("thinking") if block["signature"] != SIGNATURE => {
+                return Err(Refusal::new("Invalid `signature` in `thinking` block"));
+            }
+            Some("thinking" | "redacted_thinking") => {}
+            Some("tool_use") if block["input"].is_object() => {
+                ids.extend(block["id"].as_str());
+            }
+            Some("tool_use") => return Err(Refusal::new("tool_use.input: must be an object")),
+            _ => return Err(Refusal::new("messages: unknown type of content block")),
+        }
+    }
+    Ok(ids)
+}
+
+fn refuse_open(open: &HashSet<&str>) -> Result<(), Refusal> {
+    if open.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::new("`tool_use` ids were found without `tool_result` blocks immediately after"))
+}
+
+fn nonempty(block: &Value) -> Result<&str, Refusal> {
+    let text = block["text"].as_str().filter(|text| !text.is_empty());
+    text.ok_or(Refusal::new("text content blocks must be non-empty"))
+}
+
+fn result_text(content: &Value, images: &mut Vec<String>) -> String {
+    let Some(blocks) = content.as_array() else { return text_of(content) };
+    images.extend(blocks.iter().filter(|block| block["type"] == "image").map(media_type));
+    let texts: Vec<&str> = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
+    texts.join(" ")
+}
+
+fn media_type(image: &Value) -> String {
+    image["source"]["media_type"].as_str().unwrap_or("url").to_owned()
+}
+
+fn tools(body: &Value) -> Vec<Tool> {
+    let tools = body["tools"].as_array().into_iter().flatten();
+    let tool = |tool: &Value| Tool {
+        name: text_of(&tool["name"]),
+        schema: tool["input_schema"].clone(),
+    };
+    tools.map(tool).collect()
+}
+
+pub(super) fn strings(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().map(text_of).collect()
+}
+
+pub(super) fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn stop_words(stop: &Stop) -> (&'static str, Option<&str>) {
+    match stop {
+        Stop::End => ("end_turn", None),
+        Stop::MaxTokens => ("max_tokens", None),
+        Stop::Sequence(sequence) => ("stop_sequence", Some(sequence)),
+        Stop::Calls => ("tool_use", None),
+    }
+}
+
+fn usage(asked: &Asked, output: u64) -> Value {
+    json!({
+        "input_tokens": asked.input_tokens, "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": asked.cached_tokens, "output_tokens": output,
+    })
+}
+
+fn thinking(text: &str) -> Vec<Step> {
+    let mut steps = vec![block_start(0, &json!({"type": "thinking", "thinking": "", "signature": ""}))];
+    let delta = |delta: Value| event(&json!({"type": "content_block_delta", "index": 0, "delta": delta}));
+    for text in text.split_inclusive(' ') {
+        steps.push(delta(json!({"type": "thinking_delta", "thinking": text})));
+    }
+    steps.push(delta(json!({"type": "signature_delta", "signature": SIGNATURE})));
+    steps.push(block_stop(0));
+    steps
+}
+
+fn tool_use(index: usize, call: &Call) -> Vec<Step> {
+    let block = json!({"type": "tool_use", "id": call.id, "name": call.name, "input": {}});
+    let mut steps = vec![block_start(index, &block)];
+    for piece in [String::new()].into_iter().chain(pieces(&call.arguments)) {
+        steps.push(event(&json!({
+            "type": "content_block_delta", "index": index,
+            "delta": {"type": "input_json_delta", "partial_json": piece},
+        })));
+    }
+    steps.push(block_stop(index));
+    steps
+}
+
+fn ending(asked: &Asked, answer: &Answer) -> Vec<Step> {
+    match answer.ending {
+        Ending::Cut => vec![Step::Cut],
+        Ending::Error => vec![event(&Messages::error(529, "the demo fails as it was asked to"))],
+        Ending::Clean => {
+            let (stop, sequence) = stop_words(&answer.stop);
+            let delta = json!({
+                "type": "message_delta",
+                "delta": {"stop_reason": stop, "stop_sequence": sequence},
+                "usage": usage(asked, answer.output_tokens()),
+            });
+            vec![event(&delta), event(&json!({"type": "message_stop"}))]
+        }
+    }
+}
+
+fn block_start(index: usize, block: &Value) -> Step {
+    event(&json!({"type": "content_block_start", "index": index, "content_block": block}))
+}
+
+fn block_stop(index: usize) -> Step {
+    event(&json!({"type": "content_block_stop", "index": index}))
+}
+
+/// Written by hand: real deltas have `type` first, and nearly all events of a stream are these.
+fn text_delta(index: usize, text: &str) -> Step {
+    let text = json!(text);
+    Step::Data(format!(
+        "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":{index},\
+         \"delta\":{{\"type\":\"text_delta\",\"text\":{text}}}}}\n\n"
+    ))
+}
+
+fn event(data: &Value) -> Step {
+    let name = data["type"].as_str().unwrap_or_default();
+    Step::Data(format!("event: {name}\ndata: {data}\n\n"))
+}
