@@ -20,6 +20,7 @@ pub(super) enum Step {
     Data(String),
     /// The wait before a fragment of text.
     Pace,
+    /// The last step; nobody asks for another.
     Trailers(HeaderMap),
     /// The connection dies.
     Cut,
@@ -112,7 +113,10 @@ impl Body for Script {
             }
             let frame = match this.steps.next() {
                 Some(Step::Data(text)) => Ok(Frame::data(text.into())),
-                Some(Step::Trailers(trailers)) => Ok(Frame::trailers(trailers)),
+                Some(Step::Trailers(trailers)) => {
+                    this.live.finish();
+                    Ok(Frame::trailers(trailers))
+                }
                 Some(Step::Pace) => {
                     this.pause = (!this.pace.is_zero()).then(|| Box::pin(sleep(this.pace)));
                     continue;
