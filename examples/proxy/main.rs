@@ -1,10 +1,75 @@
-//! temporary
-#[path = "demo/mod.rs"]
+//! A complete LLM gateway in one process: the layers of this crate as a server.
+//!
+//! `cargo run --release --example proxy` answers at once, from an embedded demo upstream. All
+//! settings come from the environment or a `.env` file; `settings.rs` lists them.
+
+mod banner;
 mod demo;
+mod environment;
+mod gateway;
+mod server;
+mod settings;
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::banner::Banner;
+use crate::demo::Demo;
+use crate::environment::Environment;
+use crate::settings::Settings;
+
+/// The exit code for a setting that cannot be used.
+const BAD_SETTING: u8 = 2;
 
 #[tokio::main]
-async fn main() {
-    let l = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    println!("listening on http://{}", l.local_addr().unwrap());
-    axum::serve(l, demo::Demo::new().router()).await.unwrap();
+async fn main() -> ExitCode {
+    let settings = Environment::load(Path::new(".env")).and_then(|env| Settings::read(&env));
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("bad setting: {error}");
+            return ExitCode::from(BAD_SETTING);
+        }
+    };
+    match run(&settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the gateway stopped: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().with_env_filter(&settings.log).with_writer(std::io::stderr).init();
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    // Dropped, and so ended, when the proxy has let its last stream finish.
+    let mut background = JoinSet::new();
+    let demo = start_demo(settings, &mut background).await?;
+    let (stats, gateway) = gateway::gateway(settings, settings.upstream(&demo)?);
+    let listener = server::bind(settings).await?;
+    println!("{}", Banner { settings, address: listener.local_addr()? });
+    server::serve(listener, server::routes(settings, stats, gateway)).await?;
+    Ok(())
+}
+
+/// Starts the demo upstream on a port of its own where no other is configured.
+async fn start_demo(
+    settings: &Settings,
+    background: &mut JoinSet<std::io::Result<()>>,
+) -> std::io::Result<String> {
+    if settings.upstream_url.is_some() {
+        return Ok(String::new());
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let router = Demo::new().pace(settings.demo_pace).router();
+    background.spawn(async { axum::serve(listener, router).await });
+    Ok(format!("http://{address}"))
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::generate::{Dialect, Refusal};
 use super::messages::{strings, text_of};
-use super::scenario::{Answer, Asked, Call, Choice, Ending, Stop, Tool, pieces};
+use super::scenario::{Answer, Asked, Call, Choice, Ending, Stop, Text, Tool, pieces};
 use super::stream::Step;
 
 /// Unix seconds of every answer.
@@ -62,7 +62,7 @@ impl Dialect for Chat {
         let usage = usage(asked, &answer);
         let finish = finish(&answer.stop);
         let mut message = json!({
-            "role": "assistant", "content": answer.text.map(|text| text.whole()), "refusal": null,
+            "role": "assistant", "content": answer.text.map(Text::whole), "refusal": null,
         });
         if let Some(text) = answer.thinking {
             message["reasoning_content"] = json!(text);
@@ -80,7 +80,8 @@ impl Dialect for Chat {
 
     fn events(number: u64, asked: &Asked, answer: Answer) -> Box<dyn Iterator<Item = Step> + Send> {
         let chunks = Chunks::new(number, asked);
-        let mut start = vec![chunks.delta(&json!({"role": "assistant", "content": "", "refusal": null}))];
+        let mut start =
+            vec![chunks.delta(&json!({"role": "assistant", "content": "", "refusal": null}))];
         if let Some(text) = &answer.thinking {
             let words = text.split_inclusive(' ');
             start.extend(words.map(|word| chunks.delta(&json!({"reasoning_content": word}))));
@@ -247,7 +248,8 @@ impl Chunks {
         let mut steps = vec![self.delta(&first)];
         for piece in pieces(&call.arguments) {
             let function = json!({"arguments": piece});
-            steps.push(self.delta(&json!({"tool_calls": [{"index": index, "function": function}]})));
+            steps
+                .push(self.delta(&json!({"tool_calls": [{"index": index, "function": function}]})));
         }
         steps
     }

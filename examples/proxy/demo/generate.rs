@@ -141,8 +141,7 @@ fn stream_response(body: Body) -> Response {
 fn gzip(body: &Value) -> std::io::Result<Response> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(body.to_string().as_bytes())?;
-    let headers =
-        [(header::CONTENT_TYPE, "application/json"), (header::CONTENT_ENCODING, "gzip")];
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CONTENT_ENCODING, "gzip")];
     Ok((headers, encoder.finish()?).into_response())
 }
 

@@ -44,9 +44,9 @@ impl Dialect for Messages {
     fn whole(number: u64, asked: &Asked, answer: Answer) -> Value {
         let (stop, sequence) = stop_words(&answer.stop);
         let usage = usage(asked, answer.output_tokens());
-        let thinking = answer.thinking.map(
-            |text| json!({"type": "thinking", "thinking": text, "signature": SIGNATURE}),
-        );
+        let thinking = answer
+            .thinking
+            .map(|text| json!({"type": "thinking", "thinking": text, "signature": SIGNATURE}));
         let text = answer.text.map(|text| json!({"type": "text", "text": text.whole()}));
         let calls = answer.calls.into_iter().map(|call| {
             let input = serde_json::from_str(&call.arguments).unwrap_or(Value::Null);
@@ -87,7 +87,9 @@ impl Dialect for Messages {
                 let deltas = deltas.flat_map(|delta| [Step::Pace, delta]);
                 Box::new(start.into_iter().chain(deltas).chain([block_stop(index)]).chain(end))
             }
-            Ending::Error | Ending::Cut => Box::new(start.into_iter().chain(deltas.take(2)).chain(end)),
+            Ending::Error | Ending::Cut => {
+                Box::new(start.into_iter().chain(deltas.take(2)).chain(end))
+            }
         }
     }
 }
@@ -154,7 +156,9 @@ fn read_user<'a>(
             Some("tool_result") => {
                 let id = block["tool_use_id"].as_str().unwrap_or_default();
                 if !open.remove(id) {
-                    return Err(Refusal::new("unexpected `tool_use_id` found in `tool_result` blocks"));
+                    return Err(Refusal::new(
+                        "unexpected `tool_use_id` found in `tool_result` blocks",
+                    ));
                 }
                 asked.results.push(result_text(&block["content"], &mut asked.images));
             }
@@ -211,10 +215,8 @@ fn media_type(image: &Value) -> String {
 
 fn tools(body: &Value) -> Vec<Tool> {
     let tools = body["tools"].as_array().into_iter().flatten();
-    let tool = |tool: &Value| Tool {
-        name: text_of(&tool["name"]),
-        schema: tool["input_schema"].clone(),
-    };
+    let tool =
+        |tool: &Value| Tool { name: text_of(&tool["name"]), schema: tool["input_schema"].clone() };
     tools.map(tool).collect()
 }
 
@@ -243,8 +245,10 @@ fn usage(asked: &Asked, output: u64) -> Value {
 }
 
 fn thinking(text: &str) -> Vec<Step> {
-    let mut steps = vec![block_start(0, &json!({"type": "thinking", "thinking": "", "signature": ""}))];
-    let delta = |delta: Value| event(&json!({"type": "content_block_delta", "index": 0, "delta": delta}));
+    let mut steps =
+        vec![block_start(0, &json!({"type": "thinking", "thinking": "", "signature": ""}))];
+    let delta =
+        |delta: Value| event(&json!({"type": "content_block_delta", "index": 0, "delta": delta}));
     for text in text.split_inclusive(' ') {
         steps.push(delta(json!({"type": "thinking_delta", "thinking": text})));
     }

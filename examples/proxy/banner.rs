@@ -1,0 +1,104 @@
+//! What the proxy says when it starts.
+
+use std::fmt::{self, Display, Formatter};
+use std::net::SocketAddr;
+
+use tower_llm_gateway::secret::Secret;
+
+use crate::settings::{Cors, Settings};
+
+/// Address, configuration without secrets, and commands to try.
+pub(crate) struct Banner<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) address: SocketAddr,
+}
+
+impl Display for Banner<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { settings, address } = self;
+        writeln!(f, "tower-llm-gateway listens on http://{address}\n")?;
+        let upstream =
+            settings.upstream_url.as_deref().unwrap_or("embedded demo (set UPSTREAM_URL)");
+        line(f, "upstream", upstream)?;
+        line(f, "protocol", &settings.upstream_protocol.map_or("the caller's", |p| p.as_str()))?;
+        line(f, "upstream key", &self.upstream_key())?;
+        let access = settings.access_key.as_ref();
+        line(f, "access key", &access.map_or("none, anybody may call".into(), Secret::masked))?;
+        if settings.system_prompt.is_some() {
+            let mode = if settings.insert_if_absent { "replaced or inserted" } else { "replaced" };
+            line(f, "system prompt", &mode)?;
+        }
+        if !settings.custom_headers.is_empty() {
+            line(f, "custom headers", &settings.custom_headers.len())?;
+        }
+        match &settings.cors {
+            Cors::Off => line(f, "web pages", &"no CORS"),
+            Cors::Localhost => line(f, "web pages", &"of localhost"),
+            Cors::Any => line(f, "web pages", &"all, without credentials"),
+            Cors::Origins(list) => line(f, "web pages", &format_args!("of {} origins", list.len())),
+        }?;
+        self.commands(f)
+    }
+}
+
+impl Banner<'_> {
+    fn upstream_key(&self) -> String {
+        match (&self.settings.upstream_key, &self.settings.access_key) {
+            (Some(key), _) => key.masked(),
+            (None, Some(_)) => "none".into(),
+            (None, None) => "the caller's".into(),
+        }
+    }
+
+    fn commands(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let base = format!("http://{}", self.address);
+        let key = if self.settings.access_key.is_some() { " -H 'x-api-key: YOUR-KEY'" } else { "" };
+        let json = "-H 'content-type: application/json'";
+        let messages = r#""messages":[{"role":"user","content":"Hello"}]"#;
+        writeln!(f, "\nTry, in another terminal:\n")?;
+        writeln!(f, "  # Anthropic Messages")?;
+        writeln!(f, "  curl {base}/v1/messages{key} -H 'anthropic-version: 2023-06-01' {json} \\")?;
+        writeln!(f, "    -d '{{\"model\":\"demo\",\"max_tokens\":1024,{messages}}}'\n")?;
+        writeln!(f, "  # OpenAI Chat Completions")?;
+        writeln!(f, "  curl {base}/v1/chat/completions{key} {json} \\")?;
+        writeln!(f, "    -d '{{\"model\":\"demo\",{messages}}}'\n")?;
+        writeln!(f, "  # The same as a stream, and what has passed so far")?;
+        writeln!(f, "  curl -N {base}/v1/chat/completions{key} {json} \\")?;
+        writeln!(f, "    -d '{{\"model\":\"demo\",\"stream\":true,{messages}}}'")?;
+        writeln!(f, "  curl {base}/api/stats{key}")
+    }
+}
+
+fn line(f: &mut Formatter<'_>, name: &str, value: &(impl Display + ?Sized)) -> fmt::Result {
+    writeln!(f, "  {name:<15} {value}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn banner(pairs: &[(&str, &str)]) -> String {
+        let settings = Settings::read(&pairs.iter().copied().collect()).unwrap();
+        Banner { settings: &settings, address: ([127, 0, 0, 1], 8088).into() }.to_string()
+    }
+
+    #[test]
+    fn it_shows_where_and_what_to_try() {
+        let text = banner(&[]);
+        assert!(text.starts_with("tower-llm-gateway listens on http://127.0.0.1:8088\n"), "{text}");
+        for part in ["embedded demo", "/v1/messages -H", "/v1/chat/completions -H", "curl -N"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn it_shows_no_secret() {
+        let text = banner(&[
+            ("PROXY_ACCESS_KEY", "access-key-of-the-proxy"),
+            ("UPSTREAM_API_KEY", "upstream-key-of-the-proxy"),
+            ("UPSTREAM_URL", "https://api.example.com"),
+        ]);
+        assert!(!text.contains("key-of-the"), "{text}");
+        assert!(text.contains("https://api.example.com") && text.contains("x-api-key: YOUR-KEY"));
+    }
+}

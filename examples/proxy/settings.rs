@@ -1,0 +1,294 @@
+//! All settings of the proxy, read once at the start.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+use tower_llm_gateway::context::{BadUpstream, ModelMap, Upstream};
+use tower_llm_gateway::protocol::{Protocol, Target};
+use tower_llm_gateway::secret::Secret;
+
+use crate::environment::{BadSetting, Environment};
+
+const DEFAULT_HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const DEFAULT_PORT: u16 = 8088;
+const DEFAULT_MAX_REQUEST_MB: usize = 50;
+const DEFAULT_HEADERS_FILE: &str = "env/.env.headers.json";
+const DEFAULT_LOG: &str = "info";
+/// Lets a person see the demo stream.
+const DEFAULT_DEMO_PACE_MS: u64 = 30;
+/// Protocols that can be translated to.
+const UPSTREAM_PROTOCOLS: [Protocol; 2] = [Protocol::Anthropic, Protocol::OpenAiChat];
+
+/// The settings.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) host: IpAddr,
+    pub(crate) port: u16,
+    /// Tried when `port` is taken; after it, any free one.
+    pub(crate) fallback_port: u16,
+    /// `None`: the embedded demo.
+    pub(crate) upstream_url: Option<String>,
+    /// `None`: whatever the caller speaks.
+    pub(crate) upstream_protocol: Option<Protocol>,
+    pub(crate) upstream_key: Option<Secret>,
+    pub(crate) access_key: Option<Secret>,
+    pub(crate) system_prompt: Option<String>,
+    pub(crate) insert_if_absent: bool,
+    pub(crate) preserve_host: bool,
+    pub(crate) custom_headers: HeaderMap,
+    pub(crate) cors: Cors,
+    /// Bytes.
+    pub(crate) max_request: usize,
+    pub(crate) http_proxy: Option<String>,
+    pub(crate) https_proxy: Option<String>,
+    /// A filter as `RUST_LOG` has it.
+    pub(crate) log: String,
+    pub(crate) models: ModelMap,
+    pub(crate) default_max_tokens: Option<u64>,
+    pub(crate) demo_pace: Duration,
+    /// What is to be said once there is a log.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Which web pages may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cors {
+    /// `ENABLE_CORS=false`: nothing is said about origins.
+    Off,
+    /// No `CORS_ORIGIN`: pages of this machine.
+    Localhost,
+    /// `CORS_ORIGIN=*`: every page, without credentials.
+    Any,
+    /// These, with credentials.
+    Origins(Vec<HeaderValue>),
+}
+
+impl Settings {
+    pub(crate) fn read(env: &Environment) -> Result<Self, BadSetting> {
+        let mut warnings = Vec::new();
+        let port = env.parse("PORT", "a port, 0 to 65535", |text| text.parse().ok())?;
+        let port = port.unwrap_or(DEFAULT_PORT);
+        let settings = Self {
+            host: host(env)?,
+            port,
+            fallback_port: env
+                .parse("FALLBACK_PORT", "a port, 0 to 65535", |text| text.parse().ok())?
+                .unwrap_or(port),
+            upstream_url: upstream_url(env)?,
+            upstream_protocol: upstream_protocol(env)?,
+            upstream_key: key(env, "UPSTREAM_API_KEY")?,
+            access_key: key(env, "PROXY_ACCESS_KEY")?,
+            system_prompt: env.text("SYSTEM_PROMPT_REPLACEMENT").map(str::to_owned),
+            insert_if_absent: env.flag("SYSTEM_PROMPT_BLOCK_INSERT_IF_NOT_EXIST", false)?,
+            preserve_host: env.flag("PRESERVE_HOST", false)?,
+            custom_headers: custom_headers(env, &mut warnings),
+            cors: cors(env)?,
+            max_request: env
+                .parse("MAX_REQUEST_BODY_SIZE_MB", "a number of megabytes, at least 1", megabytes)?
+                .unwrap_or(DEFAULT_MAX_REQUEST_MB << 20),
+            http_proxy: proxy(env, "HTTP_PROXY")?,
+            https_proxy: proxy(env, "HTTPS_PROXY")?,
+            log: log(env)?,
+            models: env
+                .parse("MODEL_MAP", "a JSON object of names, or from=to,from=to", models)?
+                .unwrap_or_default(),
+            default_max_tokens: env.parse(
+                "DEFAULT_MAX_TOKENS",
+                "a number, at least 1",
+                |text| text.parse().ok().filter(|tokens| *tokens > 0),
+            )?,
+            demo_pace: Duration::from_millis(
+                env.parse("DEMO_PACE_MS", "a number of milliseconds", |text| text.parse().ok())?
+                    .unwrap_or(DEFAULT_DEMO_PACE_MS),
+            ),
+            warnings,
+        };
+        settings.refuse_open_relay()?;
+        Ok(settings)
+    }
+
+    /// Where to go: the configured URL, or `demo`.
+    pub(crate) fn upstream(&self, demo: &str) -> Result<Upstream, BadUpstream> {
+        let base = self.upstream_url.as_deref().unwrap_or(demo);
+        let upstream = match self.upstream_protocol {
+            Some(protocol) => Upstream::new(base, protocol)?,
+            None => Upstream::same_protocol(base)?,
+        };
+        let mut target = Target::default();
+        if let Some(tokens) = self.default_max_tokens {
+            target.default_max_tokens = tokens;
+        }
+        let upstream = upstream.models(self.models.clone()).target(target);
+        Ok(match (&self.upstream_key, &self.access_key) {
+            (Some(key), _) => upstream.key(key.clone()),
+            (None, Some(_)) => upstream.no_key(),
+            (None, None) => upstream,
+        })
+    }
+
+    /// Whether `/api/stats` may be read without a key.
+    pub(crate) fn stats_are_open(&self) -> bool {
+        self.host.is_loopback() && self.access_key.is_none()
+    }
+
+    /// One key without the other is a mistake that the network can use: an upstream key that
+    /// anybody may spend, or a door to an upstream that has no lock of its own.
+    fn refuse_open_relay(&self) -> Result<(), BadSetting> {
+        let (missing, present) = match (&self.access_key, &self.upstream_key) {
+            (None, Some(_)) => ("PROXY_ACCESS_KEY", "UPSTREAM_API_KEY"),
+            (Some(_), None) => ("UPSTREAM_API_KEY", "PROXY_ACCESS_KEY"),
+            _ => return Ok(()),
+        };
+        if self.host.is_loopback() {
+            return Ok(());
+        }
+        let host = self.host;
+        Err(BadSetting::new(
+            missing,
+            format!("must be set too, as {present} is and HOST={host} is open to the network"),
+        ))
+    }
+}
+
+fn host(env: &Environment) -> Result<IpAddr, BadSetting> {
+    let read = |text: &str| match text {
+        "localhost" => Some(DEFAULT_HOST),
+        text => text.trim_matches(['[', ']']).parse().ok(),
+    };
+    Ok(env.parse("HOST", "an IP address or localhost", read)?.unwrap_or(DEFAULT_HOST))
+}
+
+/// The URL is not quoted in the error: some people put passwords into it.
+fn upstream_url(env: &Environment) -> Result<Option<String>, BadSetting> {
+    for name in ["UPSTREAM_URL", "API_BASE_URL"] {
+        if let Some(url) = env.text(name) {
+            let checked = Upstream::same_protocol(url);
+            checked.map_err(|error| BadSetting::new(name, error.to_string()))?;
+            return Ok(Some(url.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+fn upstream_protocol(env: &Environment) -> Result<Option<Protocol>, BadSetting> {
+    let names = UPSTREAM_PROTOCOLS.map(Protocol::as_str).join(", ");
+    let known = |protocol: &Protocol| UPSTREAM_PROTOCOLS.contains(protocol);
+    env.parse("UPSTREAM_PROTOCOL", &format!("one of {names}"), |text| {
+        text.parse().ok().filter(known)
+    })
+}
+
+fn key(env: &Environment, name: &str) -> Result<Option<Secret>, BadSetting> {
+    let Some(key) = env.text(name).map(Secret::new) else { return Ok(None) };
+    if key.header("").is_none() {
+        return Err(BadSetting::new(name, "holds characters that no header may"));
+    }
+    Ok(Some(key))
+}
+
+fn cors(env: &Environment) -> Result<Cors, BadSetting> {
+    if !env.flag("ENABLE_CORS", true)? {
+        return Ok(Cors::Off);
+    }
+    let read = |text: &str| match text {
+        "*" => Some(Cors::Any),
+        list => {
+            list.split(',').map(|one| origin(one.trim())).collect::<Option<_>>().map(Cors::Origins)
+        }
+    };
+    let expected = "*, or origins such as https://example.com separated by commas";
+    Ok(env.parse("CORS_ORIGIN", expected, read)?.unwrap_or(Cors::Localhost))
+}
+
+fn origin(text: &str) -> Option<HeaderValue> {
+    let uri: http::Uri = text.parse().ok()?;
+    let plain = uri.scheme().is_some() && uri.authority().is_some() && uri.path() == "/";
+    let text = text.strip_suffix('/').unwrap_or(text);
+    plain.then(|| HeaderValue::from_str(text).ok()).flatten()
+}
+
+fn megabytes(text: &str) -> Option<usize> {
+    text.parse::<usize>().ok().filter(|size| *size > 0)?.checked_mul(1 << 20)
+}
+
+/// Without a scheme it is an HTTP proxy. Not quoted: it may hold a password.
+fn proxy(env: &Environment, name: &str) -> Result<Option<String>, BadSetting> {
+    let Some(text) = env.text(name) else { return Ok(None) };
+    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    match url.parse::<http::Uri>() {
+        Ok(uri) if uri.authority().is_some() => Ok(Some(url)),
+        _ => Err(BadSetting::new(name, "is not the URL of a proxy")),
+    }
+}
+
+fn log(env: &Environment) -> Result<String, BadSetting> {
+    let levels = ["error", "warn", "info", "debug", "trace"];
+    let level = env.parse("LOG_LEVEL", "one of error, warn, info, debug, trace", |text| {
+        levels.into_iter().find(|level| text.eq_ignore_ascii_case(level))
+    })?;
+    let filter = env.parse("RUST_LOG", "a log filter", |text| {
+        tracing_subscriber::EnvFilter::try_new(text).ok().map(|_| text.to_owned())
+    })?;
+    Ok(filter.unwrap_or_else(|| level.unwrap_or(DEFAULT_LOG).to_owned()))
+}
+
+fn models(text: &str) -> Option<ModelMap> {
+    if text.starts_with('{') {
+        let pairs: std::collections::BTreeMap<String, String> = serde_json::from_str(text).ok()?;
+        return Some(pairs.into_iter().collect());
+    }
+    let pair = |pair: &str| {
+        let (from, to) = pair.split_once('=')?;
+        let (from, to) = (from.trim(), to.trim());
+        (!from.is_empty() && !to.is_empty()).then(|| (from.to_owned(), to.to_owned()))
+    };
+    text.split(',').map(pair).collect()
+}
+
+/// Headers for the upstream from a JSON file. Whatever is wrong with it leaves a warning, and the
+/// proxy starts: these headers are an extra.
+fn custom_headers(env: &Environment, warnings: &mut Vec<String>) -> HeaderMap {
+    let configured = env.text("CUSTOM_HEADERS_FILE");
+    let path = configured.unwrap_or(DEFAULT_HEADERS_FILE);
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound && configured.is_none() => {
+            return HeaderMap::new();
+        }
+        Err(error) => {
+            warnings.push(format!("no custom headers, cannot read {path}: {error}"));
+            return HeaderMap::new();
+        }
+    };
+    let Ok(Value::Object(members)) = serde_json::from_str(&text) else {
+        warnings.push(format!("no custom headers, {path} is not a JSON object"));
+        return HeaderMap::new();
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in members.iter().filter(|(name, _)| !name.starts_with("__")) {
+        match header(name, value) {
+            Some((name, value)) => drop(headers.insert(name, value)),
+            None => warnings.push(format!("custom header {name:?} of {path} is not valid")),
+        }
+    }
+    headers
+}
+
+fn header(name: &str, value: &Value) -> Option<(HeaderName, HeaderValue)> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        Value::Null | Value::Array(_) | Value::Object(_) => return None,
+    };
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some((name.parse().ok()?, value))
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

@@ -1,0 +1,230 @@
+use super::*;
+
+fn read(pairs: &[(&str, &str)]) -> Result<Settings, BadSetting> {
+    Settings::read(&pairs.iter().copied().collect())
+}
+
+fn error(pairs: &[(&str, &str)]) -> String {
+    read(pairs).expect_err("a bad setting").to_string()
+}
+
+#[test]
+fn nothing_set_is_the_demo_on_loopback() {
+    let settings = read(&[]).unwrap();
+    assert_eq!((settings.host, settings.port), (DEFAULT_HOST, 8088));
+    assert_eq!(settings.fallback_port, 8088);
+    assert_eq!((settings.upstream_url.as_ref(), settings.upstream_protocol), (None, None));
+    assert!(settings.upstream_key.is_none() && settings.access_key.is_none());
+    assert_eq!((settings.system_prompt.as_ref(), settings.insert_if_absent), (None, false));
+    assert!(!settings.preserve_host && settings.custom_headers.is_empty());
+    assert_eq!(settings.cors, Cors::Localhost);
+    assert_eq!(settings.max_request, 50 << 20);
+    assert_eq!((settings.http_proxy.as_ref(), settings.https_proxy.as_ref()), (None, None));
+    assert_eq!(settings.log, "info");
+    assert!(settings.models.is_empty() && settings.default_max_tokens.is_none());
+    assert!(settings.warnings.is_empty() && settings.stats_are_open());
+}
+
+#[test]
+fn each_bad_value_is_named() {
+    for (name, value, expected) in [
+        ("HOST", "example.com", "HOST: \"example.com\" is not an IP address or localhost"),
+        ("PORT", "70000", "PORT: \"70000\" is not a port, 0 to 65535"),
+        ("FALLBACK_PORT", "x", "FALLBACK_PORT: \"x\" is not a port, 0 to 65535"),
+        (
+            "UPSTREAM_PROTOCOL",
+            "smtp",
+            "UPSTREAM_PROTOCOL: \"smtp\" is not one of anthropic, openai-chat",
+        ),
+        ("UPSTREAM_URL", "ftp://h", "UPSTREAM_URL: upstream must begin with http:// or https://"),
+        ("API_BASE_URL", "h", "API_BASE_URL: upstream must begin with http:// or https://"),
+        ("UPSTREAM_API_KEY", "a\u{7}b", "UPSTREAM_API_KEY: holds characters that no header may"),
+        ("PROXY_ACCESS_KEY", "a\nb", "PROXY_ACCESS_KEY: holds characters that no header may"),
+        ("PRESERVE_HOST", "2", "PRESERVE_HOST: \"2\" is not true or false"),
+        ("ENABLE_CORS", "2", "ENABLE_CORS: \"2\" is not true or false"),
+        (
+            "SYSTEM_PROMPT_BLOCK_INSERT_IF_NOT_EXIST",
+            "maybe",
+            "SYSTEM_PROMPT_BLOCK_INSERT_IF_NOT_EXIST: \"maybe\" is not true or false",
+        ),
+        (
+            "CORS_ORIGIN",
+            "https://a.com/x",
+            "CORS_ORIGIN: \"https://a.com/x\" is not *, or origins such as https://example.com \
+             separated by commas",
+        ),
+        (
+            "MAX_REQUEST_BODY_SIZE_MB",
+            "0",
+            "MAX_REQUEST_BODY_SIZE_MB: \"0\" is not a number of megabytes, at least 1",
+        ),
+        ("HTTP_PROXY", "http://", "HTTP_PROXY: is not the URL of a proxy"),
+        ("HTTPS_PROXY", "/x", "HTTPS_PROXY: is not the URL of a proxy"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL: \"loud\" is not one of error, warn, info, debug, trace"),
+        ("RUST_LOG", "a=b=c", "RUST_LOG: \"a=b=c\" is not a log filter"),
+        ("MODEL_MAP", "a", "MODEL_MAP: \"a\" is not a JSON object of names, or from=to,from=to"),
+        ("DEFAULT_MAX_TOKENS", "0", "DEFAULT_MAX_TOKENS: \"0\" is not a number, at least 1"),
+        ("DEMO_PACE_MS", "-1", "DEMO_PACE_MS: \"-1\" is not a number of milliseconds"),
+    ] {
+        assert_eq!(error(&[(name, value)]), expected);
+    }
+}
+
+#[test]
+fn hosts() {
+    for (text, expected) in [("localhost", "127.0.0.1"), ("0.0.0.0", "0.0.0.0"), ("[::1]", "::1")] {
+        assert_eq!(read(&[("HOST", text)]).unwrap().host.to_string(), expected);
+    }
+}
+
+#[test]
+fn the_fallback_port_is_the_port_unless_set() {
+    let ports = |pairs: &[(&str, &str)]| read(pairs).map(|s| (s.port, s.fallback_port));
+    assert_eq!(ports(&[("PORT", "0")]), Ok((0, 0)));
+    assert_eq!(ports(&[("FALLBACK_PORT", "9")]), Ok((8088, 9)));
+}
+
+#[test]
+fn upstreams() {
+    let url = "https://api.example.com/v1";
+    let settings = read(&[("API_BASE_URL", url), ("UPSTREAM_PROTOCOL", "OpenAI")]).unwrap();
+    let upstream = settings.upstream("http://demo").unwrap();
+    assert_eq!(upstream.authority(), "api.example.com");
+    assert_eq!(upstream.protocol(), Some(Protocol::OpenAiChat));
+    let both = read(&[("API_BASE_URL", "http://old"), ("UPSTREAM_URL", url)]).unwrap();
+    assert_eq!(both.upstream_url.as_deref(), Some(url));
+    let demo = read(&[]).unwrap().upstream("http://demo").unwrap();
+    assert_eq!((demo.authority().as_str(), demo.protocol()), ("demo", None));
+}
+
+#[test]
+fn a_password_in_a_url_is_not_shown() {
+    let text = error(&[("UPSTREAM_URL", "https://user:hunter2@h")]);
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn credentials_of_callers_pass_only_where_no_key_is_set() {
+    use tower_llm_gateway::context::UpstreamKey;
+    let credential = |pairs: &[(&str, &str)]| {
+        read(pairs).unwrap().upstream("http://demo").unwrap().credential().clone()
+    };
+    let (access, upstream) = (("PROXY_ACCESS_KEY", "a"), ("UPSTREAM_API_KEY", "u"));
+    assert!(matches!(credential(&[]), UpstreamKey::Caller));
+    assert!(matches!(credential(&[access]), UpstreamKey::None));
+    for pairs in [&[upstream][..], &[access, upstream]] {
+        assert!(matches!(credential(pairs), UpstreamKey::Ours(key) if key.expose() == "u"));
+    }
+}
+
+#[test]
+fn one_key_alone_is_refused_on_an_open_address() {
+    let (access, upstream) = (("PROXY_ACCESS_KEY", "a"), ("UPSTREAM_API_KEY", "u"));
+    let open = ("HOST", "0.0.0.0");
+    assert_eq!(
+        error(&[open, upstream]),
+        "PROXY_ACCESS_KEY: must be set too, as UPSTREAM_API_KEY is and HOST=0.0.0.0 is open to \
+         the network"
+    );
+    assert!(error(&[open, access]).starts_with("UPSTREAM_API_KEY: must be set too"));
+    for fine in [&[open][..], &[open, access, upstream], &[access], &[upstream]] {
+        assert!(read(fine).is_ok(), "{fine:?}");
+    }
+}
+
+#[test]
+fn stats_are_open_on_loopback_without_a_key_only() {
+    for (pairs, open) in [
+        (&[][..], true),
+        (&[("PROXY_ACCESS_KEY", "a")], false),
+        (&[("HOST", "0.0.0.0")], false),
+        (&[("HOST", "::1")], true),
+    ] {
+        assert_eq!(read(pairs).unwrap().stats_are_open(), open, "{pairs:?}");
+    }
+}
+
+#[test]
+fn prompts() {
+    let name = "SYSTEM_PROMPT_REPLACEMENT";
+    assert_eq!(read(&[(name, "")]).unwrap().system_prompt, None);
+    let settings =
+        read(&[(name, "Be brief."), ("SYSTEM_PROMPT_BLOCK_INSERT_IF_NOT_EXIST", "1")]).unwrap();
+    assert_eq!(settings.system_prompt.as_deref(), Some("Be brief."));
+    assert!(settings.insert_if_absent);
+}
+
+#[test]
+fn origins() {
+    let cors = |pairs: &[(&str, &str)]| read(pairs).unwrap().cors;
+    assert_eq!(cors(&[("ENABLE_CORS", "false"), ("CORS_ORIGIN", "*")]), Cors::Off);
+    assert_eq!(cors(&[("CORS_ORIGIN", "*")]), Cors::Any);
+    let two = ["https://a.com", "http://b:3000"].map(HeaderValue::from_static).to_vec();
+    assert_eq!(cors(&[("CORS_ORIGIN", "https://a.com/, http://b:3000")]), Cors::Origins(two));
+}
+
+#[test]
+fn sizes_and_proxies() {
+    let settings = read(&[
+        ("MAX_REQUEST_BODY_SIZE_MB", "2"),
+        ("HTTP_PROXY", "proxy:3128"),
+        ("HTTPS_PROXY", "https://proxy"),
+        ("DEFAULT_MAX_TOKENS", "100"),
+        ("DEMO_PACE_MS", "0"),
+    ])
+    .unwrap();
+    assert_eq!(settings.max_request, 2 << 20);
+    assert_eq!(settings.http_proxy.as_deref(), Some("http://proxy:3128"));
+    assert_eq!(settings.https_proxy.as_deref(), Some("https://proxy"));
+    assert_eq!(settings.default_max_tokens, Some(100));
+    assert_eq!(settings.demo_pace, Duration::ZERO);
+    let upstream = settings.upstream("http://demo").unwrap();
+    assert_eq!(upstream.target_profile().default_max_tokens, 100);
+}
+
+#[test]
+fn logs() {
+    let log = |pairs: &[(&str, &str)]| read(pairs).unwrap().log;
+    assert_eq!(log(&[("LOG_LEVEL", "WARN")]), "warn");
+    assert_eq!(log(&[("LOG_LEVEL", "warn"), ("RUST_LOG", "hyper=debug")]), "hyper=debug");
+}
+
+#[test]
+fn model_maps() {
+    for text in [r#"{"a": "x", "b": "y"}"#, "a=x, b=y"] {
+        let models = read(&[("MODEL_MAP", text)]).unwrap().models;
+        assert_eq!((models.resolve("a"), models.resolve("b")), (Some("x"), Some("y")), "{text}");
+    }
+    for bad in [r#"{"a": 1}"#, "{", "a=", "=x", "a=x,"] {
+        assert!(error(&[("MODEL_MAP", bad)]).starts_with("MODEL_MAP: "), "{bad}");
+    }
+}
+
+#[test]
+fn custom_headers_are_read_and_never_fatal() {
+    let folder = std::env::temp_dir().join(format!("gateway-headers-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("headers.json");
+    let with = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        read(&[("CUSTOM_HEADERS_FILE", path.to_str().unwrap())]).unwrap()
+    };
+    let good =
+        with(r#"{"__note": "x", "User-Agent": "me", "x-n": 1, "x-b": true, "bad name": ""}"#);
+    assert_eq!(good.custom_headers.len(), 3);
+    assert_eq!(good.custom_headers["user-agent"], "me");
+    assert_eq!(good.warnings.len(), 1);
+    for bad in ["", "[]", "{"] {
+        let settings = with(bad);
+        assert!(settings.custom_headers.is_empty() && settings.warnings.len() == 1, "{bad}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    let absent = read(&[("CUSTOM_HEADERS_FILE", path.to_str().unwrap())]).unwrap();
+    assert_eq!(absent.warnings.len(), 1);
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let keys = [("PROXY_ACCESS_KEY", "sk-secret-1"), ("UPSTREAM_API_KEY", "sk-secret-2")];
+    assert!(!format!("{:?}", read(&keys).unwrap()).contains("sk-secret"));
+}
