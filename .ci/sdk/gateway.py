@@ -10,7 +10,7 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).parents[2]
-BINARY = os.environ.get("GATEWAY_BIN", ROOT / "target/release/examples/proxy")
+BINARY = ROOT / os.environ.get("GATEWAY_BIN", "target/release/examples/proxy")
 DEADLINE = 10.0
 
 

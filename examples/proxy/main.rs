@@ -8,6 +8,7 @@ mod demo;
 mod environment;
 mod gateway;
 mod server;
+#[expect(dead_code, reason = "the rest is for layers that are not in the stack yet")]
 mod settings;
 
 use std::error::Error;
@@ -51,22 +52,22 @@ async fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
     }
     // Dropped, and so ended, when the proxy has let its last stream finish.
     let mut background = JoinSet::new();
-    let demo = start_demo(settings, &mut background).await?;
-    let (stats, gateway) = gateway::gateway(settings, settings.upstream(&demo)?);
+    let base = match &settings.upstream_url {
+        Some(url) => url.clone(),
+        None => start_demo(settings, &mut background).await?,
+    };
+    let (stats, gateway) = gateway::gateway(settings, &base)?;
     let listener = server::bind(settings).await?;
     println!("{}", Banner { settings, address: listener.local_addr()? });
     server::serve(listener, server::routes(settings, stats, gateway)).await?;
     Ok(())
 }
 
-/// Starts the demo upstream on a port of its own where no other is configured.
+/// Starts the demo upstream on a port of its own; gives its URL.
 async fn start_demo(
     settings: &Settings,
     background: &mut JoinSet<std::io::Result<()>>,
 ) -> std::io::Result<String> {
-    if settings.upstream_url.is_some() {
-        return Ok(String::new());
-    }
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let router = Demo::new().pace(settings.demo_pace).router();

@@ -111,9 +111,8 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Where to go: the configured URL, or `demo`.
-    pub(crate) fn upstream(&self, demo: &str) -> Result<Upstream, BadUpstream> {
-        let base = self.upstream_url.as_deref().unwrap_or(demo);
+    /// The upstream at `base`, as configured.
+    pub(crate) fn upstream(&self, base: &str) -> Result<Upstream, BadUpstream> {
         let upstream = match self.upstream_protocol {
             Some(protocol) => Upstream::new(base, protocol)?,
             None => Upstream::same_protocol(base)?,
