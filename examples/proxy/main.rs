@@ -8,7 +8,7 @@ mod demo;
 mod environment;
 mod gateway;
 mod server;
-#[expect(dead_code, reason = "the rest is for layers that are not in the stack yet")]
+#[allow(dead_code, reason = "the rest is for layers that are not in the stack yet")]
 mod settings;
 
 use std::error::Error;
