@@ -1,0 +1,362 @@
+//! Content blocks, written. Requests and responses share them.
+
+use std::borrow::Cow;
+
+use bytes::BytesMut;
+use sha2::{Digest, Sha256};
+
+use crate::protocol::json::{ArrayWriter, JsonStr, ObjectWriter, Raw};
+use crate::protocol::model::{
+    CacheMark, Content, Media, MediaKind, MediaSource, Part, Rest, Seal, SealKind, ToolArguments,
+    ToolCall, ToolCallKind, ToolResult, Vendor,
+};
+use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::target::Ids;
+
+use super::wire::{is_blank, push, write_opt_raw, write_opt_str, write_rest};
+
+/// Most cache marks that Messages takes in one request.
+pub(super) const MAX_CACHE_MARKS: usize = 4;
+
+/// Writes content blocks and says what of them could not be written.
+pub(super) struct BlockWriter<'w, 's> {
+    /// What is written came from Messages: it goes back as it stood.
+    pub(super) native: bool,
+    pub(super) report: &'w mut Reporter<'s>,
+    /// Leading cache marks that are one too many.
+    pub(super) surplus_marks: usize,
+    pub(super) call_ids: CallIds<'w>,
+}
+
+/// Where a tool call without an id gets one.
+pub(super) enum CallIds<'w> {
+    /// By position: the same history gives the same ids.
+    Positional {
+        /// Calls without an id so far.
+        calls: u32,
+        /// Results without an id so far.
+        results: u32,
+    },
+    /// A new one for each answer.
+    Unique(&'w mut Ids),
+}
+
+impl BlockWriter<'_, '_> {
+    /// Whether Messages has a place for the part; what it has none for is reported. Empty texts
+    /// are no loss: Messages refuses them.
+    pub(super) fn carries(&mut self, part: &Part<'_>) -> bool {
+        match &part.content {
+            _ if self.native => true,
+            Content::Text { text, .. } | Content::Refusal(text) => !is_blank(text),
+            Content::Media(media) => self.carries_media(media),
+            Content::Reasoning { text, seal, .. } => self.carries_reasoning(text.as_ref(), seal),
+            Content::ToolCall(_) | Content::ToolResult(_) => true,
+            Content::Other { raw, .. } => {
+                self.lose(raw.as_str(), Severity::Degrade, "Messages has no such content");
+                false
+            }
+        }
+    }
+
+    fn carries_media(&mut self, media: &Media<'_>) -> bool {
+        let reason = match (&media.kind, &media.source) {
+            (MediaKind::Audio | MediaKind::Video, _) => "Messages takes no audio or video",
+            (_, MediaSource::File(_)) => "the file is at another vendor",
+            (_, MediaSource::Other(_)) => "unknown kind of media source",
+            (MediaKind::Image, MediaSource::Text { .. } | MediaSource::Parts { .. }) => {
+                "an image must be data or a URL"
+            }
+            _ => return true,
+        };
+        let piece = match &media.source {
+            MediaSource::Base64 { data, .. } | MediaSource::Text { data, .. } => data.escaped(),
+            MediaSource::Url(text) | MediaSource::File(text) => text.escaped(),
+            MediaSource::Other(raw) => raw.as_str(),
+            MediaSource::Parts { .. } => "",
+        };
+        self.lose(piece, Severity::Fatal, reason);
+        false
+    }
+
+    /// Toward Messages only its own thinking may go, toward its clients any that can be read.
+    fn carries_reasoning(&mut self, text: Option<&JsonStr<'_>>, seal: &Option<Seal<'_>>) -> bool {
+        let ours = seal.as_ref().is_some_and(|seal| seal.vendor == Vendor::Anthropic);
+        let readable = text.is_some_and(|text| !text.is_empty());
+        if ours || (readable && matches!(self.call_ids, CallIds::Unique(_))) {
+            return true;
+        }
+        let piece = text.or(seal.as_ref().map(|seal| &seal.data));
+        if let Some(piece) = piece.filter(|piece| !piece.is_empty()) {
+            self.lose(piece.escaped(), Severity::Degrade, "thinking of another vendor");
+        }
+        false
+    }
+
+    pub(super) fn lose(&mut self, piece: &str, severity: Severity, reason: &'static str) {
+        self.report.piece(piece, severity, reason);
+    }
+
+    /// Puts unknown members back, or reports them where they are another protocol's.
+    pub(super) fn rest(&mut self, object: &mut ObjectWriter<'_>, rest: &Rest<'_>) {
+        if self.native {
+            write_rest(object, rest);
+        } else {
+            self.report.rest(rest);
+        }
+    }
+
+    /// Writes a cache mark, unless there are later ones enough.
+    pub(super) fn mark(&mut self, object: &mut ObjectWriter<'_>, mark: Option<&CacheMark<'_>>) {
+        let Some(CacheMark(raw)) = mark else { return };
+        if self.surplus_marks > 0 {
+            self.surplus_marks -= 1;
+            self.lose(raw.as_str(), Severity::Ignore, "Messages takes at most four cache marks");
+        } else {
+            object.raw("cache_control", raw);
+        }
+    }
+
+    /// Writes one part that is carried.
+    pub(super) fn part(&mut self, part: &Part<'_>, out: &mut BytesMut) {
+        if let Content::Other { raw, .. } = &part.content {
+            return push(out, raw.as_str());
+        }
+        let mut object = ObjectWriter::begin(out);
+        match &part.content {
+            Content::Text { text, citations } => self.text(&mut object, text, citations.as_ref()),
+            Content::Refusal(text) => self.text(&mut object, text, None),
+            Content::Media(media) => self.media(&mut object, media),
+            Content::Reasoning { text, seal, .. } => {
+                self.reasoning(&mut object, text.as_ref(), seal.as_ref());
+            }
+            Content::ToolCall(call) => self.tool_use(&mut object, call),
+            Content::ToolResult(result) => self.tool_result(&mut object, result),
+            Content::Other { .. } => {}
+        }
+        self.mark(&mut object, part.cache.as_ref());
+        self.rest(&mut object, &part.rest);
+        object.end();
+    }
+
+    /// Writes those parts that are carried.
+    pub(super) fn parts(&mut self, parts: &[Part<'_>], array: &mut ArrayWriter<'_>) {
+        for part in parts {
+            if self.carries(part) {
+                self.part(part, array.item());
+            }
+        }
+    }
+
+    fn text(
+        &mut self,
+        object: &mut ObjectWriter<'_>,
+        text: &JsonStr<'_>,
+        citations: Option<&Raw<'_>>,
+    ) {
+        object.plain("type", "text");
+        object.str("text", text);
+        match citations {
+            Some(citations) if self.native => object.raw("citations", citations),
+            Some(citations) if citations.as_str() != "[]" => {
+                self.lose(citations.as_str(), Severity::Degrade, "citations of another protocol");
+            }
+            _ => {}
+        }
+    }
+
+    fn media(&mut self, object: &mut ObjectWriter<'_>, media: &Media<'_>) {
+        let document = media.kind == MediaKind::Document;
+        object.plain("type", if document { "document" } else { "image" });
+        self.media_source(object, &media.source);
+        if let Some(detail) = &media.detail {
+            self.lose(detail.escaped(), Severity::Degrade, "Messages has no image detail");
+        }
+        if !document && !self.native {
+            return;
+        }
+        write_opt_str(object, "title", media.title.as_ref());
+        write_opt_str(object, "context", media.context.as_ref());
+        write_opt_raw(object, "citations", media.citations.as_ref().filter(|_| self.native));
+    }
+
+    fn media_source(&mut self, object: &mut ObjectWriter<'_>, source: &MediaSource<'_>) {
+        if let MediaSource::Other(raw) = source {
+            return object.raw("source", raw);
+        }
+        object.object("source", |object| match source {
+            MediaSource::Base64 { media_type, data } => {
+                object.plain("type", "base64");
+                object.str("media_type", media_type);
+                object.str("data", data);
+            }
+            MediaSource::Text { media_type, data } => {
+                object.plain("type", "text");
+                object.str("media_type", media_type);
+                object.str("data", data);
+            }
+            MediaSource::Url(url) => {
+                object.plain("type", "url");
+                object.str("url", url);
+            }
+            MediaSource::File(id) => {
+                object.plain("type", "file");
+                object.str("file_id", id);
+            }
+            MediaSource::Parts { parts, plain } => {
+                object.plain("type", "content");
+                self.contents(object, parts, *plain);
+            }
+            MediaSource::Other(_) => {}
+        });
+    }
+
+    /// Writes `content` as the string or the list that it was.
+    pub(super) fn contents(
+        &mut self,
+        object: &mut ObjectWriter<'_>,
+        parts: &[Part<'_>],
+        plain: bool,
+    ) {
+        match parts {
+            [Part { content: Content::Text { text, .. }, .. }] if plain => {
+                object.str("content", text);
+            }
+            _ => object.array("content", |array| self.parts(parts, array)),
+        }
+    }
+
+    fn reasoning(
+        &mut self,
+        object: &mut ObjectWriter<'_>,
+        text: Option<&JsonStr<'_>>,
+        seal: Option<&Seal<'_>>,
+    ) {
+        let ours = seal.filter(|seal| seal.vendor == Vendor::Anthropic);
+        if let Some(seal) = seal.filter(|seal| seal.vendor != Vendor::Anthropic) {
+            self.lose(seal.data.escaped(), Severity::Degrade, "the seal of another vendor");
+        }
+        match ours {
+            Some(seal) if seal.kind == SealKind::Redacted => {
+                object.plain("type", "redacted_thinking");
+                object.str("data", &seal.data);
+            }
+            _ => {
+                object.plain("type", "thinking");
+                let empty = JsonStr::default();
+                object.str("thinking", text.unwrap_or(&empty));
+                // Clients refuse a thinking block without the member.
+                object.str("signature", ours.map_or(&empty, |seal| &seal.data));
+            }
+        }
+    }
+
+    fn tool_use(&mut self, object: &mut ObjectWriter<'_>, call: &ToolCall<'_>) {
+        object.plain("type", "tool_use");
+        let id = self.call_id(&call.id, Of::Call);
+        object.str("id", &id);
+        object.str("name", &call.name);
+        if let Some(seal) = &call.seal {
+            self.lose(seal.data.escaped(), Severity::Degrade, "the seal of another vendor");
+        }
+        match (&call.arguments, call.kind) {
+            (ToolArguments::Json(raw), _) if self.native => object.raw("input", raw),
+            (ToolArguments::Text(text), ToolCallKind::Custom) => {
+                object.object("input", |object| object.str("input", text));
+            }
+            (arguments, _) => self.input(object, arguments),
+        }
+    }
+
+    /// Messages carries an object. What is none keeps its sense under the name `input`.
+    fn input(&mut self, object: &mut ObjectWriter<'_>, arguments: &ToolArguments<'_>) {
+        if let Some(input) = arguments.to_object() {
+            return object.raw("input", &input);
+        }
+        let piece = match arguments {
+            ToolArguments::Json(raw) => raw.as_str(),
+            ToolArguments::Text(text) => text.escaped(),
+        };
+        self.lose(piece, Severity::Degrade, "the arguments are no JSON object");
+        object.object("input", |object| match arguments {
+            ToolArguments::Json(raw) => object.raw("input", raw),
+            ToolArguments::Text(text) => object.str("input", text),
+        });
+    }
+
+    fn tool_result(&mut self, object: &mut ObjectWriter<'_>, result: &ToolResult<'_>) {
+        use crate::protocol::model::Spelling;
+        object.plain("type", "tool_result");
+        let id = self.call_id(&result.call_id, Of::Result);
+        object.str("tool_use_id", &id);
+        if !result.parts.is_empty() || result.spelling.has(Spelling::EMPTY_LIST) {
+            self.contents(object, &result.parts, result.plain);
+        }
+        if let Some(is_error) = result.is_error {
+            object.bool("is_error", is_error);
+        }
+    }
+
+    /// The id as it is where Messages takes it, else another that both call and result get.
+    fn call_id<'a>(&mut self, id: &'a JsonStr<'_>, of: Of) -> JsonStr<'a> {
+        if self.native {
+            return id.borrow();
+        }
+        if !id.is_empty() {
+            return valid_call_id(id);
+        }
+        match (&mut self.call_ids, of) {
+            (CallIds::Unique(ids), _) => JsonStr::from_plain(ids.make("toolu_")),
+            (CallIds::Positional { calls, .. }, Of::Call) => positional(calls),
+            (CallIds::Positional { results, .. }, Of::Result) => positional(results),
+        }
+    }
+}
+
+/// Whose id.
+enum Of {
+    Call,
+    Result,
+}
+
+fn positional(count: &mut u32) -> JsonStr<'static> {
+    let id = format!("call_{count}");
+    *count += 1;
+    JsonStr::from_plain(id)
+}
+
+/// Messages takes ids of `[a-zA-Z0-9_-]+`; any other is replaced by one made of its hash, so that
+/// a call and its result still meet.
+pub(super) fn valid_call_id<'a>(id: &'a JsonStr<'_>) -> JsonStr<'a> {
+    let plain = id.decode();
+    if plain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+        return id.borrow();
+    }
+    let digest = Sha256::digest(plain.as_bytes());
+    let mut mapped = String::with_capacity("call_".len() + 24);
+    mapped.push_str("call_");
+    for byte in digest.iter().take(12) {
+        for digit in [byte >> 4, byte & 15] {
+            mapped.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
+    }
+    JsonStr::from_plain(Cow::Owned(mapped))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_ids() {
+        for id in ["toolu_01A", "call-1", "x"] {
+            let id = JsonStr::from_plain(id);
+            assert_eq!(valid_call_id(&id), id);
+        }
+        let odd = JsonStr::from_plain("functions.get:0");
+        let mapped = valid_call_id(&odd).into_owned();
+        assert!(mapped.escaped().starts_with("call_"));
+        assert_eq!(mapped.escaped().len(), 29);
+        assert_eq!(valid_call_id(&odd), mapped);
+        assert_ne!(valid_call_id(&JsonStr::from_plain("functions.get:1")), mapped);
+    }
+}

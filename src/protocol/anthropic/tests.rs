@@ -1,0 +1,3 @@
+//! The corpus through reader and writer.
+
+mod corpus;
