@@ -113,6 +113,7 @@ fn kind_of_message(message: &str) -> Option<FaultKind> {
 fn word(kind: FaultKind) -> &'static str {
     match kind {
         FaultKind::BadRequest
+        | FaultKind::UnsupportedMedia
         | FaultKind::ContextTooLong
         | FaultKind::ContentPolicy
         | FaultKind::ClientCancel => "invalid_request_error",
