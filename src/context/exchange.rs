@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::{Extensions, StatusCode};
 
 use crate::protocol::Protocol;
+use crate::protocol::edit::Facts;
+use crate::protocol::json::JsonStr;
 use crate::protocol::model::{Fault, StopReason, Usage};
 
 /// Most attempts that one exchange remembers; later ones are not kept.
@@ -114,6 +116,19 @@ pub struct RequestFacts {
     pub cache_key: Option<Arc<str>>,
     /// The response to continue.
     pub previous_response_id: Option<Arc<str>>,
+}
+
+impl From<&Facts<'_>> for RequestFacts {
+    fn from(facts: &Facts<'_>) -> Self {
+        let text = |value: &Option<JsonStr<'_>>| value.as_ref().map(|text| text.decode().into());
+        Self {
+            model: text(&facts.model),
+            stream: facts.stream,
+            user: text(&facts.user),
+            cache_key: text(&facts.cache_key),
+            previous_response_id: text(&facts.previous_response_id),
+        }
+    }
 }
 
 /// Who calls, as the verifier of keys knows it.

@@ -472,10 +472,15 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// When the next value is not valid.
     pub fn raw(&mut self) -> Result<Raw<'a>> {
+        self.raw_str().map(|text| Raw(Cow::Borrowed(text)))
+    }
+
+    /// As [`Cursor::raw`], as a bare slice.
+    pub(crate) fn raw_str(&mut self) -> Result<&'a str> {
         self.skip_space();
         let start = self.at;
         self.skip_value()?;
-        Ok(Raw(Cow::Borrowed(&self.text[start..self.at])))
+        Ok(&self.text[start..self.at])
     }
 
     /// Walks an object. `member` must read the value that stands behind the key.

@@ -1,1 +1,0 @@
-//! Edits of one member of a request; all other bytes stay.
