@@ -5,6 +5,8 @@
 
 mod banner;
 mod demo;
+#[cfg(test)]
+mod demo_tests;
 mod environment;
 mod gateway;
 mod server;

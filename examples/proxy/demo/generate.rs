@@ -21,6 +21,9 @@ use super::stream::{Live, Script, Step};
 /// Largest request: 64 MiB.
 const MAX_REQUEST: usize = 64 << 20;
 
+/// Most bytes of a body that `demo-echo` tells.
+const MAX_ECHO: usize = 8 << 10;
+
 /// One protocol: reads requests, writes answers.
 pub(super) trait Dialect {
     fn read(headers: &HeaderMap, body: &Value) -> Result<Asked, Refusal>;
@@ -164,12 +167,13 @@ pub(super) fn echo(parts: &Parts, body: &[u8]) -> Value {
     let header = |(name, value): (&http::HeaderName, &HeaderValue)| {
         json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())])
     };
+    let text = String::from_utf8_lossy(body.get(..MAX_ECHO).unwrap_or(body));
     let digest: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
     json!({
         "method": parts.method.as_str(),
         "path": parts.uri.path(),
         "query": parts.uri.query(),
         "headers": headers.map(header).collect::<Value>(),
-        "body": {"bytes": body.len(), "sha256": digest},
+        "body": {"bytes": body.len(), "sha256": digest, "text": text},
     })
 }
