@@ -12,5 +12,6 @@ pub mod sse;
 pub mod upstream;
 
 pub use error::BoxError;
+pub use layer::api_key_auth::ApiKeyAuthLayer;
 pub use layer::hop_by_hop::HopByHopFilterLayer;
 pub use layer::provider_translate::ProviderTranslateLayer;
