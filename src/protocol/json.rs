@@ -130,6 +130,25 @@ impl<'a> JsonStr<'a> {
         Some(JsonStr(Cow::Borrowed(piece)))
     }
 
+    /// The text before and behind the first comma, colon or semicolon `mark`: signs that no
+    /// escape contains. `None` where it does not stand unescaped.
+    #[must_use]
+    pub fn split_once(&self, mark: char) -> Option<(JsonStr<'a>, JsonStr<'a>)> {
+        if !matches!(mark, ',' | ':' | ';') {
+            return None;
+        }
+        Some(match &self.0 {
+            Cow::Borrowed(text) => {
+                let (before, behind) = text.split_once(mark)?;
+                (Self(Cow::Borrowed(before)), Self(Cow::Borrowed(behind)))
+            }
+            Cow::Owned(text) => {
+                let (before, behind) = text.split_once(mark)?;
+                (Self(Cow::Owned(before.to_owned())), Self(Cow::Owned(behind.to_owned())))
+            }
+        })
+    }
+
     /// The escaped text, without quotes.
     #[must_use]
     pub fn escaped(&self) -> &str {
@@ -1028,6 +1047,14 @@ mod tests {
             );
             assert_eq!(cursor.offset(), 0);
         }
+    }
+
+    #[test]
+    fn splits_keep_escapes() {
+        let s = Cursor::new(r#""data:image\/png;base64,AA\/A""#).string().unwrap();
+        let (head, data) = s.split_once(',').unwrap();
+        assert_eq!((head.escaped(), data.escaped()), (r"data:image\/png;base64", r"AA\/A"));
+        assert!(s.split_once('/').is_none());
     }
 
     #[test]

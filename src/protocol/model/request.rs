@@ -117,6 +117,12 @@ impl Spelling {
     pub const PLAIN_URL: Self = Self(1 << 7);
     /// An empty list stood where the member could have been absent (`tools`, a result's content).
     pub const EMPTY_LIST: Self = Self(1 << 8);
+    /// Reasoning stood in `reasoning_details` (Chat dialects).
+    pub const REASONING_DETAILS: Self = Self(1 << 9);
+    /// A refusal stood in the list of content, not in a member of its own (Chat).
+    pub const REFUSAL_PART: Self = Self(1 << 10);
+    /// The content of an answer was a bare string (Chat).
+    pub const PLAIN_CONTENT: Self = Self(1 << 11);
 
     /// Adds a mark.
     pub fn set(&mut self, mark: Self) {
