@@ -11,6 +11,9 @@ pub mod sse;
 #[cfg(feature = "upstream")]
 pub mod upstream;
 
+#[cfg(test)]
+mod test_helpers;
+
 pub use error::BoxError;
 pub use layer::api_key_auth::ApiKeyAuthLayer;
 pub use layer::hop_by_hop::HopByHopFilterLayer;

@@ -97,9 +97,13 @@ impl<B: Body<Data = Bytes>> Future for Collect<B> {
                 *this.single = data;
                 continue;
             }
+            if data.is_empty() {
+                continue;
+            }
             if this.joined.is_empty() {
+                let length = length + data.len();
                 let expected = this.body.size_hint().lower().min((*this.limit - length) as u64);
-                this.joined.reserve(length + data.len().max(expected as usize));
+                this.joined.reserve(length + expected as usize);
                 this.joined.extend_from_slice(&std::mem::take(this.single));
             }
             this.joined.extend_from_slice(&data);
@@ -110,5 +114,97 @@ impl<B: Body<Data = Bytes>> Future for Collect<B> {
             std::mem::take(this.joined).freeze()
         };
         Poll::Ready(Ok(Collected { bytes, trailers: this.trailers.take() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body::SizeHint;
+
+    use super::*;
+    use crate::BoxError;
+    use crate::test_helpers::{Frames, Step};
+
+    fn collect(frames: Frames, limit: usize) -> Result<Collected, CollectError<BoxError>> {
+        tokio_test::block_on(Collect::new(frames, limit))
+    }
+
+    fn is_too_large(result: &Result<Collected, CollectError<BoxError>>) -> bool {
+        matches!(result, Err(CollectError::TooLarge))
+    }
+
+    #[test]
+    fn joins_up_to_the_limit() {
+        let rows: &[(&[&'static str], &str)] = &[
+            (&[], ""),
+            (&[""], ""),
+            (&["hello"], "hello"),
+            (&["hel", "lo"], "hello"),
+            (&["", "h", "", "ell", "o", ""], "hello"),
+        ];
+        for (frames, expected) in rows {
+            let frames = || Frames::new(frames.iter().copied());
+            let length = expected.len();
+            let collected = collect(frames(), length).unwrap();
+            assert_eq!((&*collected.bytes, collected.trailers), (expected.as_bytes(), None));
+            assert_eq!(collect(frames(), usize::MAX).unwrap().bytes, *expected);
+            if length > 0 {
+                assert!(is_too_large(&collect(frames(), length - 1)), "{expected:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn waits_and_keeps_trailers() {
+        let frames = [
+            "a".into(),
+            Step::Pending,
+            "b".into(),
+            Step::Pending,
+            "c".into(),
+            Step::trailer("x", "y"),
+        ];
+        let collected = collect(Frames::new(frames), 3).unwrap();
+        assert_eq!(collected.bytes, "abc");
+        assert_eq!(collected.trailers.unwrap()["x"], "y");
+    }
+
+    #[test]
+    fn one_frame_is_not_copied() {
+        let data = Bytes::from("hello");
+        let steps = [Step::from(""), Step::Data(data.clone()), Step::from("")];
+        for frames in [Frames::new([Step::Data(data.clone())]), Frames::new(steps)] {
+            assert_eq!(collect(frames, 5).unwrap().bytes.as_ptr(), data.as_ptr());
+        }
+    }
+
+    #[test]
+    fn a_declared_length_is_refused_unread() {
+        let hint = |lower| {
+            let mut hint = SizeHint::new();
+            hint.set_lower(lower);
+            hint
+        };
+        let unread = || Frames::new([Step::error("read")]);
+        assert!(is_too_large(&collect(unread().hint(hint(6)), 5)));
+        let read = collect(unread().hint(hint(5)), 5);
+        assert!(matches!(read, Err(CollectError::Body(error)) if error.to_string() == "read"));
+    }
+
+    #[test]
+    fn a_false_declaration_does_no_harm() {
+        for declared in [0, 1, 100] {
+            let frames = Frames::new(["hel", "lo"]).hint(SizeHint::with_exact(declared));
+            assert_eq!(collect(frames, 100).unwrap().bytes, "hello", "{declared}");
+        }
+        let frames = Frames::new(["hel", "lo"]).hint(SizeHint::with_exact(0));
+        assert!(is_too_large(&collect(frames, 4)));
+    }
+
+    #[test]
+    fn fails_with_the_body() {
+        let result = collect(Frames::new(["a".into(), Step::error("cut")]), 9);
+        assert_eq!(result.unwrap_err().to_string(), "cut");
+        assert_eq!(CollectError::<BoxError>::TooLarge.to_string(), "body is larger than the limit");
     }
 }

@@ -95,3 +95,67 @@ impl<B: Default> Default for RewriteBody<B> {
         Self::untouched(B::default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_helpers::{Frames, Step, steps};
+
+    #[test]
+    fn untouched_is_the_inner_body() {
+        let data = Bytes::from("hello");
+        let frames = Frames::new([
+            Step::Data(data.clone()),
+            Step::Pending,
+            "".into(),
+            Step::trailer("a", "b"),
+            Step::error("cut"),
+        ]);
+        let probe = frames.probe();
+        let mut body = RewriteBody::untouched(frames.hint(SizeHint::with_exact(7)));
+        assert_eq!(body.size_hint().exact(), Some(7));
+        let seen = steps(&mut body);
+        assert_eq!(
+            seen,
+            [
+                Step::Data(data.clone()),
+                Step::Pending,
+                "".into(),
+                Step::trailer("a", "b"),
+                Step::error("cut")
+            ]
+        );
+        assert!(matches!(&seen[0], Step::Data(same) if same.as_ptr() == data.as_ptr()));
+        drop(body);
+        assert!(probe.is_dropped());
+    }
+
+    #[test]
+    fn untouched_declares_its_end() {
+        let mut body = RewriteBody::untouched(Frames::new(["x"]).declaring_end());
+        assert!(!body.is_end_stream());
+        steps(&mut body);
+        assert!(body.is_end_stream());
+    }
+
+    #[test]
+    fn bytes_and_trailers_in_place() {
+        let trailers = HeaderMap::from_iter([(http::header::AGE, "1".parse().unwrap())]);
+        let rows = [
+            ("", None, vec![]),
+            ("hello", None, vec![Step::from("hello")]),
+            ("", Some(&trailers), vec![Step::trailer("age", "1")]),
+            ("hello", Some(&trailers), vec!["hello".into(), Step::trailer("age", "1")]),
+        ];
+        for (bytes, trailers, expected) in rows {
+            let collected = Collected { bytes: bytes.into(), trailers: trailers.cloned() };
+            let mut body = RewriteBody::<Frames>::collected(collected);
+            assert_eq!(body.size_hint().exact(), Some(bytes.len() as u64));
+            assert_eq!(body.is_end_stream(), expected.is_empty());
+            assert_eq!(steps(&mut body), expected);
+            assert!(body.is_end_stream());
+            assert_eq!(body.size_hint().exact(), Some(0));
+            assert_eq!(steps(&mut body), []);
+        }
+    }
+}
