@@ -16,5 +16,6 @@ mod test_helpers;
 
 pub use error::BoxError;
 pub use layer::api_key_auth::ApiKeyAuthLayer;
+pub use layer::catch_error::CatchErrorLayer;
 pub use layer::hop_by_hop::HopByHopFilterLayer;
 pub use layer::provider_translate::ProviderTranslateLayer;

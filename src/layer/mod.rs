@@ -1,6 +1,7 @@
 //! The layers, one folder each, all of the same shape.
 
 pub mod api_key_auth;
+pub mod catch_error;
 pub mod hop_by_hop;
 pub mod provider_translate;
 pub mod stats;
