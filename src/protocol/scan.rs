@@ -1,1 +1,0 @@
-//! Picks a few members out of a large document as it passes.

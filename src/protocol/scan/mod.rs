@@ -1,0 +1,153 @@
+//! Watches answers go by: model, usage, stop reason and error, read without holding the answer.
+//!
+//! An [`Observer`] is fed the bytes of an answer in any pieces. It never alters or fails
+//! anything: where the bytes are no answer of the protocol, or too much to hold, it stops looking
+//! and what it does not know stays `None`. Its memory is bounded, whatever the answer's length:
+//! [`MAX_CAPTURE`] for a document, [`MAX_EVENT`] for a stream.
+//!
+//! ```
+//! use tower_llm_gateway::protocol::Protocol;
+//! use tower_llm_gateway::protocol::scan::Observer;
+//!
+//! let mut observer = Observer::document(Protocol::OpenAiChat);
+//! observer.push(br#"{"model":"m","usage":{"prompt_tok"#);
+//! observer.push(br#"ens":7,"completion_tokens":3}}"#);
+//! observer.finish();
+//! let usage = observer.observed().usage.as_ref().unwrap();
+//! assert_eq!((usage.input, usage.output), (7, 3));
+//! ```
+
+mod facts;
+mod paths;
+mod scanner;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::sync::Arc;
+
+use facts::Facts;
+pub use scanner::MAX_CAPTURE;
+use scanner::Scanner;
+
+use super::Protocol;
+use super::model::{FaultKind, StopReason, Usage};
+use crate::sse::{Decoder, Event, Limits};
+
+/// Largest event of a stream that is looked into, in bytes: 1 MiB. A larger one ends the watch.
+pub const MAX_EVENT: usize = 1 << 20;
+
+/// What is known of an answer so far.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Observed {
+    /// The model that answers, in the upstream's words.
+    pub model: Option<Arc<str>>,
+    /// Tokens as last reported.
+    pub usage: Option<Usage<'static>>,
+    /// Why it ended.
+    pub stop: Option<StopReason>,
+    /// What went wrong, by the answer's own words.
+    pub error: Option<FaultKind>,
+    /// Whether something meaningful came: content, a tool call, thinking or an error. Role
+    /// chunks, pings and `message_start` are not.
+    pub first_event: bool,
+}
+
+/// Reads the facts of one answer out of its bytes.
+#[derive(Debug)]
+pub struct Observer {
+    input: Input,
+    facts: Facts,
+}
+
+#[derive(Debug)]
+enum Input {
+    Document(Scanner),
+    Events {
+        decoder: Decoder,
+        scanner: Scanner,
+        protocol: Protocol,
+    },
+    /// Something was wrong; nothing more is looked at.
+    Blind,
+}
+
+impl Observer {
+    /// Watches a JSON document: an answer, an error, or a Gemini stream in its array form, of
+    /// which each item counts as it completes.
+    #[must_use]
+    pub fn document(protocol: Protocol) -> Self {
+        let scanner = Scanner::new(paths::root(protocol));
+        Self { input: Input::Document(scanner), facts: Facts::new(protocol) }
+    }
+
+    /// Watches server-sent events.
+    #[must_use]
+    pub fn events(protocol: Protocol) -> Self {
+        let decoder = Decoder::with_limits(Limits { line: MAX_EVENT, event: MAX_EVENT });
+        let scanner = Scanner::new(paths::root(protocol));
+        Self { input: Input::Events { decoder, scanner, protocol }, facts: Facts::new(protocol) }
+    }
+
+    /// Takes the next piece of the answer. Any cut gives the same.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let Self { input, facts } = self;
+        let seeing = match input {
+            Input::Document(scanner) => {
+                scanner.push(bytes, &mut |found| facts.found(found));
+                !scanner.is_broken()
+            }
+            Input::Events { decoder, scanner, protocol } => {
+                decoder.push(bytes, &mut |event| look(*protocol, event, scanner, facts)).is_ok()
+            }
+            Input::Blind => true,
+        };
+        if !seeing {
+            self.stop_looking();
+        }
+    }
+
+    /// The answer has ended.
+    pub fn finish(&mut self) {
+        let Self { input, facts } = self;
+        if let Input::Events { decoder, scanner, protocol } = input {
+            // What is left unfinished in the decoder was no event.
+            let _ = decoder.finish(&mut |event| look(*protocol, event, scanner, facts));
+        }
+    }
+
+    /// What is known so far.
+    #[must_use]
+    pub fn observed(&self) -> &Observed {
+        self.facts.observed()
+    }
+
+    fn stop_looking(&mut self) {
+        self.input = Input::Blind;
+        self.facts.forget_unfinished();
+    }
+}
+
+fn look(protocol: Protocol, event: Event<'_>, scanner: &mut Scanner, facts: &mut Facts) {
+    if event.data.starts_with("[DONE]") || !matters(protocol, event.name, facts.observed()) {
+        return;
+    }
+    scanner.reset();
+    scanner.push(event.data.as_bytes(), &mut |found| facts.found(found));
+    facts.discard();
+}
+
+/// Whether an event may say something new. Most of a stream is deltas, of which the first is
+/// enough; the other protocols do not name their events.
+fn matters(protocol: Protocol, event: &str, known: &Observed) -> bool {
+    match protocol {
+        Protocol::Anthropic => match event {
+            "ping" | "content_block_stop" | "message_stop" => false,
+            "content_block_start" | "content_block_delta" => !known.first_event,
+            _ => true,
+        },
+        Protocol::OpenAiResponses => !(event.ends_with(".delta") && known.first_event),
+        Protocol::OpenAiChat | Protocol::Gemini | Protocol::DashScope => true,
+    }
+}
