@@ -1,4 +1,52 @@
 //! An LLM gateway as composable tower layers.
+//!
+//! Every layer wraps any `Service<http::Request<B>, Response = http::Response<C>>` and works
+//! alone: in front of an axum or hyper app, around an outgoing client, or stacked into a whole
+//! proxy, as `examples/proxy` is.
+//!
+//! # The road of a request
+//!
+//! Outermost first; the answer comes back the other way.
+//!
+//! | Layer | Does |
+//! |---|---|
+//! | [`StatsLayer`] | counts, times, reads the usage out of passing bytes |
+//! | [`ApiKeyAuthLayer`] | who calls; strips the caller's key |
+//! | [`SystemPromptLayer`] | splices the system prompt of whatever protocol is spoken |
+//! | [`ProviderTranslateLayer`] | URL, credential, model and protocol of the upstream |
+//! | [`HopByHopFilterLayer`] | headers that end at a proxy, `Host`, `X-Forwarded-For` |
+//! | [`CatchErrorLayer`] | a failed connection becomes a response |
+//!
+//! They never import each other: they meet in `http` itself and in [`context`], whose values are
+//! optional to their reader. A refusal is a response in the protocol that the caller speaks, never
+//! a service error.
+//!
+//! # The house
+//!
+//! Arrows point down only; `tests/architecture.rs` holds it.
+//!
+//! ```text
+//! layer      one folder per layer: layer.rs, service.rs, future.rs, and its policy
+//! upstream   the service at the bottom (feature `upstream`)
+//! body       http_body adapters around the machines below
+//! context    Exchange, Principal, Upstream: how layers talk
+//! protocol   what the wire formats mean: readers, writers, the hub model. Sans-IO
+//! sse        bytes to events to bytes. Sans-IO
+//! secret, error
+//! ```
+//!
+//! # Rules
+//!
+//! - Same protocol in and out: the bytes of the body are forwarded untouched. An edit is a splice.
+//! - Different protocols: what the target cannot carry is named in a
+//!   [`TranslationReport`](protocol::report::TranslationReport).
+//! - Nothing is buffered unless a layer must see a whole document, and then with a limit. The
+//!   caller's poll drives the upstream, and dropping the body cancels it.
+//! - Secrets never reach a log, an error, a URL or a `Debug`.
+//!
+//! # Features
+//!
+//! None by default. `upstream`: `HttpUpstream`, a pooled client. `full`: all.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod body;
