@@ -404,7 +404,15 @@ fn oracle(protocol: Protocol, value: &Value) -> Option<(u64, u64)> {
             sum(&["candidatesTokenCount", "thoughtsTokenCount"]),
         ),
         _ => {
-            (sum(&["prompt_tokens", "input_tokens"]), sum(&["completion_tokens", "output_tokens"]))
+            let input = sum(&["prompt_tokens", "input_tokens"]);
+            let output = sum(&["completion_tokens", "output_tokens"]);
+            let thinking = ["completion_tokens_details", "output_tokens_details"]
+                .iter()
+                .find_map(|name| usage.get(*name)?.get("reasoning_tokens")?.as_u64())
+                .unwrap_or(0);
+            let beside = thinking > output
+                || (thinking > 0 && sum(&["total_tokens"]) == input + output + thinking);
+            (input, if beside { output + thinking } else { output })
         }
     })
 }
