@@ -5,9 +5,13 @@
 //! frame on is no copy.
 
 mod collect;
+mod observe;
 mod refuse;
 mod rewrite;
+mod transcode;
 
 pub use collect::{Collect, CollectError, Collected};
+pub use observe::{BodyEnd, Observe, ObserveBody};
 pub use refuse::{refuse, refuse_with_status};
 pub use rewrite::RewriteBody;
+pub use transcode::TranscodeBody;

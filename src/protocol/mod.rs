@@ -19,8 +19,10 @@ pub mod scan;
 pub mod translate;
 
 mod target;
+mod transcode;
 
 pub use target::{Answer, DEFAULT_MAX_ACCUMULATED, DEFAULT_MAX_TOKENS, Ids, Target};
+pub use transcode::Transcode;
 
 use std::fmt;
 use std::str::FromStr;
