@@ -17,7 +17,6 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::banner::Banner;
@@ -56,23 +55,11 @@ async fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
     let mut background = JoinSet::new();
     let base = match &settings.upstream_url {
         Some(url) => url.clone(),
-        None => start_demo(settings, &mut background).await?,
+        None => Demo::new().pace(settings.demo_pace).start(&mut background).await?,
     };
     let (stats, gateway) = gateway::gateway(settings, &base)?;
     let listener = server::bind(settings).await?;
     println!("{}", Banner { settings, address: listener.local_addr()? });
     server::serve(listener, server::routes(settings, stats, gateway)).await?;
     Ok(())
-}
-
-/// Starts the demo upstream on a port of its own; gives its URL.
-async fn start_demo(
-    settings: &Settings,
-    background: &mut JoinSet<std::io::Result<()>>,
-) -> std::io::Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let router = Demo::new().pace(settings.demo_pace).router();
-    background.spawn(async { axum::serve(listener, router).await });
-    Ok(format!("http://{address}"))
 }

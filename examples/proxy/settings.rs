@@ -20,8 +20,6 @@ const DEFAULT_HEADERS_FILE: &str = "env/.env.headers.json";
 const DEFAULT_LOG: &str = "info";
 /// Lets a person see the demo stream.
 const DEFAULT_DEMO_PACE_MS: u64 = 30;
-/// Protocols that can be translated to.
-const UPSTREAM_PROTOCOLS: [Protocol; 2] = [Protocol::Anthropic, Protocol::OpenAiChat];
 
 /// The settings.
 #[derive(Debug)]
@@ -174,11 +172,8 @@ fn upstream_url(env: &Environment) -> Result<Option<String>, BadSetting> {
 }
 
 fn upstream_protocol(env: &Environment) -> Result<Option<Protocol>, BadSetting> {
-    let names = UPSTREAM_PROTOCOLS.map(Protocol::as_str).join(", ");
-    let known = |protocol: &Protocol| UPSTREAM_PROTOCOLS.contains(protocol);
-    env.parse("UPSTREAM_PROTOCOL", &format!("one of {names}"), |text| {
-        text.parse().ok().filter(known)
-    })
+    let names = Protocol::ALL.map(Protocol::as_str).join(", ");
+    env.parse("UPSTREAM_PROTOCOL", &format!("one of {names}"), |text| text.parse().ok())
 }
 
 fn key(env: &Environment, name: &str) -> Result<Option<Secret>, BadSetting> {

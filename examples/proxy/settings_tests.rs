@@ -34,7 +34,8 @@ fn each_bad_value_is_named() {
         (
             "UPSTREAM_PROTOCOL",
             "smtp",
-            "UPSTREAM_PROTOCOL: \"smtp\" is not one of anthropic, openai-chat",
+            "UPSTREAM_PROTOCOL: \"smtp\" is not one of anthropic, openai-chat, openai-responses, \
+             gemini, dashscope",
         ),
         ("UPSTREAM_URL", "ftp://h", "UPSTREAM_URL: upstream must begin with http:// or https://"),
         ("API_BASE_URL", "h", "API_BASE_URL: upstream must begin with http:// or https://"),

@@ -25,6 +25,7 @@ mod probe;
 mod scenario;
 mod stream;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +33,11 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State as Extract};
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use self::chat::Chat;
 use self::generate::{Dialect, answer, authorize, count_tokens, json_response};
@@ -67,6 +71,16 @@ impl Demo {
     pub(crate) fn pace(mut self, pace: Duration) -> Self {
         self.pace = pace;
         self
+    }
+
+    /// Listens on a free port of the loopback, until `tasks` is dropped. Gives the URL.
+    pub(crate) async fn start(self, tasks: &mut JoinSet<io::Result<()>>) -> io::Result<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        // A connection without it still works, only later.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        tasks.spawn(async { axum::serve(listener, self.router()).await });
+        Ok(url)
     }
 
     /// All of its routes; any other path is a 404 in JSON.
