@@ -1,53 +1,73 @@
 //! The stack of layers: the one place that says in which order they stand.
 
-use std::convert::Infallible;
+use std::error::Error;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use http::{Request, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_llm_gateway::HopByHopFilterLayer;
-use tower_llm_gateway::context::BadUpstream;
+use tower::{Layer, Service, ServiceBuilder, service_fn};
+use tower_llm_gateway::{ApiKeyAuthLayer, HopByHopFilterLayer};
 
 use crate::settings::Settings;
 
-/// The routes of the statistics, and the stack before the upstream at `base`.
-///
-/// For now the connection's own fields are filtered and nothing else is done.
-pub(crate) fn gateway(
-    settings: &Settings,
-    base: &str,
-) -> Result<
-    (
-        Router,
-        impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + Sync
-        + use<>,
-    ),
-    BadUpstream,
-> {
+/// The routes of the proxy's own statistics, and the stack before the upstream at `base`.
+pub(crate) struct Gateway {
+    pub(crate) stats: Router,
+    pub(crate) stack: Router,
+}
+
+impl Gateway {
+    /// # Errors
+    /// When a setting is one that a layer refuses.
+    pub(crate) fn new(settings: &Settings, base: &str) -> Result<Self, Box<dyn Error>> {
+        let mut stack = upstream(settings, base)?;
+        if let Some(auth) = auth(settings)? {
+            stack = wrap(auth, stack);
+        }
+        Ok(Self { stats: Router::new(), stack })
+    }
+}
+
+/// From the translation inwards: what every request passes.
+fn upstream(settings: &Settings, base: &str) -> Result<Router, Box<dyn Error>> {
     let mut filter = HopByHopFilterLayer::new().target(base)?.preserve_host(settings.preserve_host);
     for (name, value) in &settings.custom_headers {
         filter = filter.set_header(name.clone(), value.clone());
     }
     let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-    let client = ServiceBuilder::new().layer(filter).service(client);
-    let answer = move |request| {
-        let client = client.clone();
+    let service = ServiceBuilder::new().layer(filter).service(client);
+    Ok(Router::new().fallback_service(service_fn(move |request| {
+        let mut service = service.clone();
         async move {
-            Ok(match client.oneshot(request).await {
+            let response = match service.call(request).await {
                 Ok(response) => response.into_response(),
-                Err(error) => {
-                    tracing::warn!(%error, "no upstream");
-                    StatusCode::BAD_GATEWAY.into_response()
-                }
-            })
+                Err(_) => StatusCode::BAD_GATEWAY.into_response(),
+            };
+            Ok::<_, std::convert::Infallible>(response)
         }
-    };
-    Ok((Router::new(), service_fn(answer)))
+    })))
+}
+
+fn auth(settings: &Settings) -> Result<Option<ApiKeyAuthLayer>, Box<dyn Error>> {
+    Ok(settings.access_key.clone().map(|key| ApiKeyAuthLayer::new([key])).transpose()?)
+}
+
+/// A router erases the type of what is in it, so that layers may be there or not.
+fn wrap<L>(layer: L, inner: Router) -> Router
+where
+    L: Layer<Router>,
+    L::Service: Service<
+            Request<Body>,
+            Response: IntoResponse,
+            Error = std::convert::Infallible,
+            Future: Send,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    Router::new().fallback_service(layer.layer(inner))
 }

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use crate::banner::Banner;
 use crate::demo::Demo;
 use crate::environment::Environment;
+use crate::gateway::Gateway;
 use crate::settings::Settings;
 
 /// The exit code for a setting that cannot be used.
@@ -57,9 +58,9 @@ async fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
         Some(url) => url.clone(),
         None => Demo::new().pace(settings.demo_pace).start(&mut background).await?,
     };
-    let (stats, gateway) = gateway::gateway(settings, &base)?;
+    let gateway = Gateway::new(settings, &base)?;
     let listener = server::bind(settings).await?;
     println!("{}", Banner { settings, address: listener.local_addr()? });
-    server::serve(listener, server::routes(settings, stats, gateway)).await?;
+    server::serve(listener, server::routes(settings, gateway)).await?;
     Ok(())
 }

@@ -23,6 +23,7 @@ use tower_http::request_id::{
 use tower_http::trace::TraceLayer;
 use tower_llm_gateway::context::PeerAddr;
 
+use crate::gateway::Gateway;
 use crate::settings::{Cors, Settings};
 
 /// How long open streams may go on after a signal to stop.
@@ -42,17 +43,12 @@ pub(crate) async fn bind(settings: &Settings) -> io::Result<TcpListener> {
     TcpListener::bind((settings.host, 0)).await
 }
 
-/// The proxy's own routes; everything else goes to `gateway`, whatever its method and path.
-pub(crate) fn routes<S>(settings: &Settings, stats: Router, gateway: S) -> Router
-where
-    S: Service<Request<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Response: IntoResponse,
-    S::Future: Send + 'static,
-{
+/// The proxy's own routes; everything else goes to the stack, whatever its method and path.
+pub(crate) fn routes(settings: &Settings, gateway: Gateway) -> Router {
     let router = Router::new()
         .route("/health", get(health))
-        .merge(stats)
-        .fallback_service(gateway)
+        .merge(gateway.stats)
+        .fallback_service(gateway.stack)
         .layer(Extension(Boot::now()));
     let around = ServiceBuilder::new()
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))

@@ -13,7 +13,8 @@ async fn mirror(request: Request<Body>) -> Result<Response, Infallible> {
 
 fn router(pairs: &[(&str, &str)]) -> Router {
     let settings = Settings::read(&pairs.iter().copied().collect::<Environment>()).unwrap();
-    routes(&settings, Router::new(), service_fn(mirror))
+    let stack = Router::new().fallback_service(service_fn(mirror));
+    routes(&settings, Gateway { stats: Router::new(), stack })
 }
 
 async fn send(
