@@ -140,6 +140,19 @@ def test_thinking(chat, stream):
     assert completion(chat, False, **request).message.content.endswith("and?")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_thinking_with_tools(chat, stream):
+    """Chat carries no signatures, and Messages wants signed thinking back before a call."""
+    request = ask("weather", reasoning_effort="medium", tools=CHAT_TOOLS, max_completion_tokens=20_000)
+    choice = completion(chat, stream, **request)
+    (call,) = choice.message.tool_calls
+    request["messages"] += [
+        choice.message.to_dict(),
+        {"role": "tool", "tool_call_id": call.id, "content": "sun"},
+    ]
+    assert completion(chat, stream, **request).message.content == "The tool said: sun"
+
+
 def test_structured_output(chat):
     wanted = {"type": "json_schema", "json_schema": {"name": "place", "strict": True, "schema": SCHEMA}}
     choice = completion(chat, False, **ask("json", response_format=wanted))

@@ -142,6 +142,21 @@ def test_thinking(messages, stream, thinking):
     assert messages.messages.create(**request).content[-1].text.endswith("and?")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_thinking_with_tools(messages, stream):
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    request = ask("weather", thinking=thinking, tools=MESSAGES_TOOLS)
+    answer = streamed(messages, **request)[0] if stream else messages.messages.create(**request)
+    assert [block.type for block in answer.content] == ["thinking", "tool_use"]
+    result = {"type": "tool_result", "tool_use_id": answer.content[1].id, "content": "sun"}
+    request["messages"] += [
+        {"role": "assistant", "content": answer.content},
+        {"role": "user", "content": [result]},
+    ]
+    answer = streamed(messages, **request)[0] if stream else messages.messages.create(**request)
+    assert answer.content[-1].text == "The tool said: sun"
+
+
 def test_structured_output(messages):
     wanted = {"format": {"type": "json_schema", "schema": SCHEMA}}
     answer = messages.messages.create(**ask("json", output_config=wanted))

@@ -70,6 +70,20 @@ async fn messages_are_read_strictly() {
         let message = refusal(MESSAGES, &ask(messages)).await;
         assert!(message.contains(expected), "{message}");
     }
+    let enabled = |budget: u64| json!({"type": "enabled", "budget_tokens": budget});
+    for (thinking, choice, messages, expected) in [
+        (enabled(1023), Value::Null, json!([user]), "at least 1024"),
+        (enabled(4096), Value::Null, json!([user]), "must be greater"),
+        (enabled(1024), json!({"type": "any"}), json!([user]), "forces tool use"),
+        (json!({"type": "adaptive"}), Value::Null, json!([call, result]), "Expected `thinking`"),
+    ] {
+        let mut body = ask(messages);
+        body["max_tokens"] = json!(4096);
+        body["thinking"] = thinking;
+        body["tool_choice"] = choice;
+        let message = refusal(MESSAGES, &body).await;
+        assert!(message.contains(expected), "{message}");
+    }
     let message = refusal(MESSAGES, &json!({"model": "demo", "messages": [user]})).await;
     assert!(message.contains("max_tokens"), "{message}");
 }

@@ -142,12 +142,13 @@ fn read_messages(messages: &Value, asked: &mut Asked) -> Result<(), Refusal> {
 
 fn read_user(content: &Value, asked: &mut Asked) -> Result<(), Refusal> {
     let Some(parts) = content.as_array() else {
-        asked.said = content.as_str().ok_or(Refusal::new("messages: content must be text"))?.into();
+        let text = content.as_str().ok_or(Refusal::new("messages: content must be text"))?;
+        asked.said.push(text.to_owned());
         return Ok(());
     };
     for part in parts {
         match part["type"].as_str() {
-            Some("text") => asked.said = text_of(&part["text"]),
+            Some("text") => asked.said.push(text_of(&part["text"])),
             Some("image_url") => asked.images.push(media_type(&part["image_url"]["url"])),
             Some("file" | "input_audio") => {}
             _ => return Err(Refusal::new("messages: unknown type of content part")),

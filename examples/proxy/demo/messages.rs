@@ -112,45 +112,59 @@ fn read(body: &Value) -> Result<Asked, Refusal> {
         stop: strings(&body["stop_sequences"]),
         ..Asked::default()
     };
+    check_thinking(body, &asked)?;
     let messages = body["messages"].as_array().filter(|messages| !messages.is_empty());
     let messages = messages.ok_or(Refusal::new("messages: at least one message is required"))?;
     let mut open: HashSet<&str> = HashSet::new();
     for message in messages {
-        let blocks = match &message["content"] {
-            Value::String(text) => {
-                if message["role"] == "user" {
-                    asked.said.clone_from(text);
-                }
-                &[][..]
-            }
-            Value::Array(blocks) => blocks,
+        let (text, blocks) = match &message["content"] {
+            Value::String(text) => (Some(text), [].as_slice()),
+            Value::Array(blocks) => (None, blocks.as_slice()),
             _ => return Err(Refusal::new("messages: content must be a string or a list")),
         };
         match message["role"].as_str() {
-            Some("user") => open = read_user(blocks, open, &mut asked)?,
+            Some("user") => {
+                asked.said.extend(text.cloned());
+                read_user(blocks, &mut open, &mut asked)?;
+                if !open.is_empty() {
+                    return Err(Refusal::new(
+                        "`tool_use` ids were found without `tool_result` blocks immediately after",
+                    ));
+                }
+            }
             Some("assistant") => {
-                refuse_open(&open)?;
                 open = read_assistant(blocks)?;
                 asked.said.clear();
                 asked.results.clear();
             }
             _ => return Err(Refusal::new("messages: role must be user or assistant")),
         }
-        if message["role"] == "user" {
-            refuse_open(&open)?;
-        }
     }
+    check_thought(messages, &asked)?;
     Ok(asked)
 }
 
-fn read_user<'a>(
-    blocks: &'a [Value],
-    mut open: HashSet<&'a str>,
-    asked: &mut Asked,
-) -> Result<HashSet<&'a str>, Refusal> {
+fn check_thinking(body: &Value, asked: &Asked) -> Result<(), Refusal> {
+    let forced = matches!(asked.choice, Choice::Any | Choice::One(_));
+    let budget = body["thinking"]["budget_tokens"].as_u64();
+    if body["thinking"]["type"] != "enabled" {
+        Ok(())
+    } else if budget.is_none_or(|budget| budget < 1024) {
+        Err(Refusal::new("thinking.budget_tokens: must be at least 1024"))
+    } else if budget >= asked.max_tokens {
+        Err(Refusal::new("`max_tokens` must be greater than `thinking.budget_tokens`"))
+    } else if forced {
+        Err(Refusal::new("Thinking may not be enabled when tool_choice forces tool use."))
+    } else {
+        Ok(())
+    }
+}
+
+/// Closes the calls in `open` that it has results for.
+fn read_user(blocks: &[Value], open: &mut HashSet<&str>, asked: &mut Asked) -> Result<(), Refusal> {
     for block in blocks {
         match block["type"].as_str() {
-            Some("text") => asked.said = nonempty(block)?.to_owned(),
+            Some("text") => asked.said.push(nonempty(block)?.to_owned()),
             Some("image") => asked.images.push(media_type(block)),
             Some("document") => {}
             Some("tool_result") => {
@@ -165,7 +179,21 @@ fn read_user<'a>(
             _ => return Err(Refusal::new("messages: unknown type of content block")),
         }
     }
-    Ok(open)
+    Ok(())
+}
+
+/// While thinking is on, what was thought before the calls of the last answer must come back.
+fn check_thought(messages: &[Value], asked: &Asked) -> Result<(), Refusal> {
+    let last = messages.iter().rfind(|message| message["role"] == "assistant");
+    let first = last.and_then(|last| last["content"][0]["type"].as_str());
+    let thought = matches!(first, Some("thinking" | "redacted_thinking"));
+    if thought || !asked.thinking || asked.results.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        "Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is \
+         enabled, a final `assistant` message must start with a thinking block",
+    ))
 }
 
 /// The ids of the calls in it.
@@ -188,13 +216,6 @@ fn read_assistant(blocks: &[Value]) -> Result<HashSet<&str>, Refusal> {
         }
     }
     Ok(ids)
-}
-
-fn refuse_open(open: &HashSet<&str>) -> Result<(), Refusal> {
-    if open.is_empty() {
-        return Ok(());
-    }
-    Err(Refusal::new("`tool_use` ids were found without `tool_result` blocks immediately after"))
 }
 
 fn nonempty(block: &Value) -> Result<&str, Refusal> {

@@ -18,8 +18,8 @@ const SLOW_WORDS: usize = 50;
 pub(super) struct Asked {
     pub(super) model: String,
     pub(super) stream: bool,
-    /// What the user said since the last answer.
-    pub(super) said: String,
+    /// The texts of the user since the last answer.
+    pub(super) said: Vec<String>,
     /// Tool results since the last answer; when there are any, they are answered.
     pub(super) results: Vec<String>,
     /// Media types of all images in the conversation, in order.
@@ -178,7 +178,7 @@ impl Answer {
         let scenario = Scenario::of(&asked.model);
         let think = asked.thinking || scenario == Scenario::Thinking;
         let mut answer = Self {
-            thinking: think.then(|| format!("The user said: {:?}. I answer.", tail(&asked.said))),
+            thinking: think.then(|| format!("The user said: {:?}. I answer.", last_words(asked))),
             text: None,
             calls: calls(asked, scenario, number),
             stop: Stop::End,
@@ -219,7 +219,7 @@ fn words(asked: &Asked) -> String {
         return sample("", schema, 0).to_string();
     }
     let mut text = if asked.results.is_empty() {
-        format!("Hello from {}! You said: {}", asked.model, tail(&asked.said))
+        format!("Hello from {}! You said: {}", asked.model, last_words(asked))
     } else {
         format!("The tool said: {}", asked.results.join(" | "))
     };
@@ -230,9 +230,10 @@ fn words(asked: &Asked) -> String {
     text
 }
 
-/// The last words of a long text.
-fn tail(text: &str) -> &str {
+/// The end of what the user said last.
+fn last_words(asked: &Asked) -> &str {
     const MOST: usize = 200;
+    let text = asked.said.last().map_or("", String::as_str);
     let mut start = text.len().saturating_sub(MOST);
     while !text.is_char_boundary(start) {
         start += 1;
@@ -258,7 +259,7 @@ fn limit(mut text: String, asked: &Asked) -> (Text, Stop) {
 
 fn calls(asked: &Asked, scenario: Scenario, number: u64) -> Vec<Call> {
     let named = |tool: &&Tool| {
-        let said = asked.said.to_lowercase();
+        let said = asked.said.join(" ").to_lowercase();
         said.contains("tool") || tool.name.split('_').any(|w| w.len() > 3 && said.contains(w))
     };
     let ready = asked.results.is_empty() && asked.choice != Choice::None;
