@@ -1,15 +1,16 @@
 //! The stack of layers: the one place that says in which order they stand.
 
+use std::convert::Infallible;
 use std::error::Error;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
-use http::{Request, StatusCode};
+use http::Request;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use tower::{Layer, Service, ServiceBuilder, service_fn};
-use tower_llm_gateway::{ApiKeyAuthLayer, HopByHopFilterLayer};
+use tower::{Layer, Service, ServiceBuilder};
+use tower_llm_gateway::{ApiKeyAuthLayer, CatchErrorLayer, HopByHopFilterLayer};
 
 use crate::settings::Settings;
 
@@ -38,17 +39,8 @@ fn upstream(settings: &Settings, base: &str) -> Result<Router, Box<dyn Error>> {
         filter = filter.set_header(name.clone(), value.clone());
     }
     let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-    let service = ServiceBuilder::new().layer(filter).service(client);
-    Ok(Router::new().fallback_service(service_fn(move |request| {
-        let mut service = service.clone();
-        async move {
-            let response = match service.call(request).await {
-                Ok(response) => response.into_response(),
-                Err(_) => StatusCode::BAD_GATEWAY.into_response(),
-            };
-            Ok::<_, std::convert::Infallible>(response)
-        }
-    })))
+    let service = ServiceBuilder::new().layer(filter).layer(CatchErrorLayer::new()).service(client);
+    Ok(Router::new().fallback_service(service))
 }
 
 fn auth(settings: &Settings) -> Result<Option<ApiKeyAuthLayer>, Box<dyn Error>> {
@@ -59,12 +51,8 @@ fn auth(settings: &Settings) -> Result<Option<ApiKeyAuthLayer>, Box<dyn Error>> 
 fn wrap<L>(layer: L, inner: Router) -> Router
 where
     L: Layer<Router>,
-    L::Service: Service<
-            Request<Body>,
-            Response: IntoResponse,
-            Error = std::convert::Infallible,
-            Future: Send,
-        > + Clone
+    L::Service: Service<Request<Body>, Response: IntoResponse, Error = Infallible, Future: Send>
+        + Clone
         + Send
         + Sync
         + 'static,
