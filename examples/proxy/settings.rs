@@ -1,4 +1,29 @@
 //! All settings of the proxy, read once at the start.
+//!
+//! From the environment, or a file `.env` in the working directory; the environment wins, or the
+//! file where `ENV_OVERRIDE=true`. A setting that is empty counts as absent.
+//!
+//! | name | default | |
+//! |---|---|---|
+//! | `HOST` | `127.0.0.1` | address to listen on |
+//! | `PORT` | `8088` | 0 for any free one |
+//! | `FALLBACK_PORT` | `PORT` | tried when that is taken, and then any free one |
+//! | `UPSTREAM_URL`, `API_BASE_URL` | the embedded demo | base URL of the vendor |
+//! | `UPSTREAM_PROTOCOL` | the caller's | `anthropic`, `openai-chat`, ... |
+//! | `UPSTREAM_API_KEY` | | sent in place of the caller's credential |
+//! | `PROXY_ACCESS_KEY` | | callers must show it; it never goes to the upstream |
+//! | `MODEL_MAP` | | `{"from": "to"}` or `from=to,from=to` |
+//! | `DEFAULT_MAX_TOKENS` | 4096 | for Messages upstreams, where a Chat caller set no limit |
+//! | `SYSTEM_PROMPT_REPLACEMENT` | | text of the first block of a Messages `system` list |
+//! | `SYSTEM_PROMPT_BLOCK_INSERT_IF_NOT_EXIST` | false | a block before it, unless it is Claude Code's |
+//! | `CUSTOM_HEADERS_FILE` | `env/.env.headers.json` | JSON object of headers for the upstream; names that begin with `__` are comments |
+//! | `PRESERVE_HOST` | false | pass the caller's `Host` on |
+//! | `HTTP_PROXY`, `HTTPS_PROXY` | | proxy on the way to the upstream |
+//! | `MAX_REQUEST_BODY_SIZE_MB` | 50 | largest body that is read for an edit or a translation |
+//! | `ENABLE_CORS` | true | whether web pages are answered at all |
+//! | `CORS_ORIGIN` | pages of localhost | `*`, or origins separated by commas |
+//! | `LOG_LEVEL`, `RUST_LOG` | `info` | the second is a filter, and wins |
+//! | `DEMO_PACE_MS` | 30 | wait before each word of the demo's streams |
 
 use std::fs;
 use std::io::ErrorKind;
