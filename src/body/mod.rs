@@ -5,12 +5,14 @@
 //! frame on is no copy.
 
 mod collect;
+mod headers;
 mod observe;
 mod refuse;
 mod rewrite;
 mod transcode;
 
 pub use collect::{Collect, CollectError, Collected};
+pub use headers::{drop_body_headers, is_encoded};
 pub use observe::{BodyEnd, Observe, ObserveBody};
 pub use refuse::{refuse, refuse_with_status};
 pub use rewrite::RewriteBody;

@@ -1,0 +1,156 @@
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Request, Response, request};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::layer::Config;
+use crate::body::{Collect, CollectError, Collected, RewriteBody, drop_body_headers, refuse};
+use crate::context::Exchange;
+use crate::protocol::edit::Edited;
+use crate::protocol::model::{ApiError, FaultKind};
+use crate::protocol::{Protocol, Route};
+
+pin_project! {
+    /// Response future of [`SystemPrompt`](super::SystemPrompt).
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<RewriteBody<B>>>,
+    {
+        #[pin]
+        state: State<S, S::Future, B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, F, B> {
+        Read { #[pin] collect: Collect<B>, call: Option<Box<PendingCall<S>>> },
+        Call { #[pin] future: F },
+        Refuse { protocol: Protocol, error: ApiError<'static> },
+    }
+}
+
+/// What waits while the body is read. Boxed, as it is large beside the other states.
+struct PendingCall<S> {
+    service: S,
+    parts: request::Parts,
+    route: Route,
+    exchange: Exchange,
+    config: Arc<Config>,
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<RewriteBody<B>>>,
+{
+    pub(super) fn call(future: S::Future) -> Self {
+        Self { state: State::Call { future } }
+    }
+
+    pub(super) fn refuse(protocol: Protocol, error: ApiError<'static>) -> Self {
+        Self { state: State::Refuse { protocol, error } }
+    }
+
+    pub(super) fn read(
+        service: S,
+        request: Request<B>,
+        route: Route,
+        exchange: Exchange,
+        config: Arc<Config>,
+    ) -> Self {
+        let (parts, body) = request.into_parts();
+        let collect = Collect::new(body, config.max_body_bytes);
+        let call = Box::new(PendingCall { service, parts, route, exchange, config });
+        Self { state: State::Read { collect, call: Some(call) } }
+    }
+}
+
+impl<S, B, C> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<RewriteBody<B>>, Response = Response<C>>,
+    B: Body<Data = Bytes>,
+{
+    type Output = Result<Response<RewriteBody<C>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProj::Read { collect, call } => {
+                    let collected = ready!(collect.poll(cx));
+                    let call = call.take().expect("future polled after completion");
+                    let protocol = call.route.protocol;
+                    match call.begin(collected) {
+                        Ok(future) => State::Call { future },
+                        Err(error) => State::Refuse { protocol, error },
+                    }
+                }
+                StateProj::Call { future } => {
+                    let response = ready!(future.poll(cx))?;
+                    return Poll::Ready(Ok(response.map(RewriteBody::untouched)));
+                }
+                StateProj::Refuse { protocol, error } => {
+                    return Poll::Ready(Ok(refuse(Some(*protocol), error)));
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S> PendingCall<S> {
+    /// Calls the inner service with the body as it should be.
+    fn begin<B: Body>(
+        mut self: Box<Self>,
+        collected: Result<Collected, CollectError<B::Error>>,
+    ) -> Result<S::Future, ApiError<'static>>
+    where
+        S: Service<Request<RewriteBody<B>>>,
+    {
+        let mut collected = collected.map_err(|error| match error {
+            CollectError::TooLarge => {
+                ApiError::new(FaultKind::TooLarge, "the request body is too large")
+            }
+            CollectError::Body(_) => {
+                ApiError::new(FaultKind::BadRequest, "the request body could not be read")
+            }
+        })?;
+        let bytes = &collected.bytes;
+        match self.config.apply(self.route, &self.parts, &self.exchange, bytes)? {
+            Edited::Unchanged => {}
+            Edited::Changed(bytes) => {
+                self.change_length(bytes.len());
+                collected.bytes = bytes;
+            }
+        }
+        let request = Request::from_parts(self.parts, RewriteBody::collected(collected));
+        Ok(self.service.call(request))
+    }
+
+    fn change_length(&mut self, length: usize) {
+        let headers = &mut self.parts.headers;
+        let had_length = headers.contains_key(CONTENT_LENGTH);
+        drop_body_headers(headers);
+        // Without one the body is framed otherwise, and two framings would contradict each other.
+        if had_length {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+    }
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<RewriteBody<B>>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

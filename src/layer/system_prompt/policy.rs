@@ -1,0 +1,150 @@
+//! Which requests are edited, and how. Pure.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::{Extensions, HeaderMap, Uri, request};
+
+use super::layer::Config;
+use crate::context::{Exchange, RequestFacts};
+use crate::protocol::edit::{EditError, Edited, Facts, Outline, SystemEdit};
+use crate::protocol::json::JsonStr;
+use crate::protocol::model::{ApiError, FaultKind};
+use crate::protocol::{Operation, Protocol, Route};
+
+/// What becomes of a body that is no JSON object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnInvalid {
+    /// It passes unchanged; the upstream may refuse it in its own words. The default.
+    #[default]
+    Pass,
+    /// It is answered 400.
+    Refuse,
+}
+
+/// A request as the closure of [`SystemPromptLayer::with`](super::SystemPromptLayer::with) sees it.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct PromptRequest<'a> {
+    /// Its protocol and what it wants.
+    pub route: Route,
+    /// Where it goes.
+    pub uri: &'a Uri,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// What outer layers left, such as the [`Principal`](crate::context::Principal).
+    pub extensions: &'a Extensions,
+    /// What its body says of itself.
+    pub facts: &'a Facts<'a>,
+    /// The texts of its system prompt, in their order.
+    pub system: &'a [JsonStr<'a>],
+}
+
+type Decide = dyn Fn(&PromptRequest<'_>) -> SystemEdit + Send + Sync;
+
+#[derive(Clone)]
+pub(super) enum Policy {
+    Same(SystemEdit),
+    Decide(Arc<Decide>),
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // A prompt may be a trade secret.
+            Self::Same(_) => f.write_str("Same(..)"),
+            Self::Decide(_) => f.write_str("Decide(..)"),
+        }
+    }
+}
+
+impl Policy {
+    /// Whether it may change a request of this kind.
+    fn touches(&self, route: Route) -> bool {
+        match self {
+            Self::Same(SystemEdit::Keep) => false,
+            Self::Same(SystemEdit::ClaudeCode { text, .. }) => {
+                let messages = (Protocol::Anthropic, Operation::Generate);
+                !text.is_empty() && (route.protocol, route.operation) == messages
+            }
+            Self::Same(_) | Self::Decide(_) => match route.operation {
+                Operation::Generate => true,
+                // Counts what will be sent; Gemini's has no place for a prompt.
+                Operation::CountTokens => route.protocol != Protocol::Gemini,
+                Operation::Models => false,
+            },
+        }
+    }
+}
+
+impl Config {
+    /// Whether the body of such a request must be read.
+    pub(super) fn touches(&self, route: Route) -> bool {
+        let listed = |protocols: &Vec<Protocol>| protocols.contains(&route.protocol);
+        self.protocols.as_ref().is_none_or(listed) && self.policy.touches(route)
+    }
+
+    /// Leaves the facts of a request, holds the caller to its models and edits the body.
+    pub(super) fn apply(
+        &self,
+        route: Route,
+        parts: &request::Parts,
+        exchange: &Exchange,
+        body: &[u8],
+    ) -> Result<Edited, ApiError<'static>> {
+        let edited = Outline::read(route.protocol, body).and_then(|outline| {
+            let facts = outline.facts(&parts.uri, &parts.headers)?;
+            let known = RequestFacts::from(&facts);
+            let allowed = exchange.update(|exchange| {
+                let allowed = exchange.principal.as_ref().is_none_or(|principal| {
+                    let model = known.model.as_deref();
+                    model.map_or(!principal.is_limited(), |model| principal.allows_model(model))
+                });
+                exchange.request = Some(known);
+                allowed
+            });
+            if !allowed {
+                return Ok(Err(ApiError::new(
+                    FaultKind::Permission,
+                    "this model is not allowed for this key",
+                )));
+            }
+            self.edit(route, parts, &outline, &facts).map(Ok)
+        });
+        edited.unwrap_or_else(|error| self.invalid(exchange, &error))
+    }
+
+    fn edit(
+        &self,
+        route: Route,
+        parts: &request::Parts,
+        outline: &Outline<'_>,
+        facts: &Facts<'_>,
+    ) -> Result<Edited, EditError> {
+        match &self.policy {
+            Policy::Same(edit) => outline.edit_system(edit),
+            Policy::Decide(decide) => {
+                let edit = decide(&PromptRequest {
+                    route,
+                    uri: &parts.uri,
+                    headers: &parts.headers,
+                    extensions: &parts.extensions,
+                    facts,
+                    system: &outline.system_texts()?,
+                });
+                outline.edit_system(&edit)
+            }
+        }
+    }
+
+    fn invalid(&self, exchange: &Exchange, error: &EditError) -> Result<Edited, ApiError<'static>> {
+        // A model that we cannot read may be one that the caller must not use.
+        let limited =
+            || exchange.read(|facts| facts.principal.as_ref().is_some_and(|p| p.is_limited()));
+        let pass = matches!(error, EditError::NotJson(_)) && self.on_invalid == OnInvalid::Pass;
+        if pass && !limited() {
+            return Ok(Edited::Unchanged);
+        }
+        Err(ApiError::new(FaultKind::BadRequest, error.to_string()))
+    }
+}

@@ -1,0 +1,76 @@
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::future::ResponseFuture;
+use super::layer::Config;
+use crate::body::{RewriteBody, is_encoded};
+use crate::context::Exchange;
+use crate::protocol::Route;
+use crate::protocol::model::{ApiError, FaultKind};
+
+/// The service of [`SystemPromptLayer`](super::SystemPromptLayer).
+#[derive(Debug, Clone)]
+pub struct SystemPrompt<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S> SystemPrompt<S> {
+    pub(super) fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, C> Service<Request<B>> for SystemPrompt<S>
+where
+    S: Service<Request<RewriteBody<B>>, Response = Response<C>> + Clone,
+    B: Body<Data = Bytes>,
+{
+    type Response = Response<RewriteBody<C>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let route = Route::detect(request.method(), request.uri().path(), request.headers());
+        let Some(route) = route.filter(|route| self.config.touches(*route)) else {
+            return ResponseFuture::call(self.inner.call(request.map(RewriteBody::untouched)));
+        };
+        if is_encoded(request.headers()) {
+            let message = "the request body must not have a content-encoding";
+            let error = ApiError::new(FaultKind::UnsupportedMedia, message);
+            return ResponseFuture::refuse(route.protocol, error);
+        }
+        let exchange = Exchange::of(request.extensions_mut());
+        exchange.update(|facts| {
+            facts.client_protocol.get_or_insert(route.protocol);
+        });
+        // The ready service goes with the request; its clone waits for the next.
+        let clone = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, clone);
+        ResponseFuture::read(ready, request, route, exchange, Arc::clone(&self.config))
+    }
+}
