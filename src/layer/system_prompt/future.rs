@@ -11,6 +11,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::layer::Config;
+use super::policy::Refusal;
 use crate::body::{Collect, CollectError, Collected, RewriteBody, drop_body_headers, refuse};
 use crate::context::Exchange;
 use crate::protocol::edit::Edited;
@@ -34,7 +35,7 @@ pin_project! {
     enum State<S, F, B> {
         Read { #[pin] collect: Collect<B>, call: Option<Box<PendingCall<S>>> },
         Call { #[pin] future: F },
-        Refuse { protocol: Protocol, error: ApiError<'static> },
+        Refuse { protocol: Protocol, refusal: Refusal },
     }
 }
 
@@ -55,8 +56,8 @@ where
         Self { state: State::Call { future } }
     }
 
-    pub(super) fn refuse(protocol: Protocol, error: ApiError<'static>) -> Self {
-        Self { state: State::Refuse { protocol, error } }
+    pub(super) fn refuse(protocol: Protocol, refusal: Refusal) -> Self {
+        Self { state: State::Refuse { protocol, refusal } }
     }
 
     pub(super) fn read(
@@ -86,19 +87,20 @@ where
             let next = match state.as_mut().project() {
                 StateProj::Read { collect, call } => {
                     let collected = ready!(collect.poll(cx));
-                    let call = call.take().expect("future polled after completion");
+                    let call = *call.take().expect("future polled after completion");
                     let protocol = call.route.protocol;
                     match call.begin(collected) {
                         Ok(future) => State::Call { future },
-                        Err(error) => State::Refuse { protocol, error },
+                        Err(refusal) => State::Refuse { protocol, refusal },
                     }
                 }
                 StateProj::Call { future } => {
                     let response = ready!(future.poll(cx))?;
                     return Poll::Ready(Ok(response.map(RewriteBody::untouched)));
                 }
-                StateProj::Refuse { protocol, error } => {
-                    return Poll::Ready(Ok(refuse(Some(*protocol), error)));
+                StateProj::Refuse { protocol, refusal } => {
+                    let error = ApiError::new(refusal.kind, &*refusal.message);
+                    return Poll::Ready(Ok(refuse(Some(*protocol), &error)));
                 }
             };
             state.set(next);
@@ -109,18 +111,18 @@ where
 impl<S> PendingCall<S> {
     /// Calls the inner service with the body as it should be.
     fn begin<B: Body>(
-        mut self: Box<Self>,
+        mut self,
         collected: Result<Collected, CollectError<B::Error>>,
-    ) -> Result<S::Future, ApiError<'static>>
+    ) -> Result<S::Future, Refusal>
     where
         S: Service<Request<RewriteBody<B>>>,
     {
         let mut collected = collected.map_err(|error| match error {
             CollectError::TooLarge => {
-                ApiError::new(FaultKind::TooLarge, "the request body is too large")
+                Refusal::new(FaultKind::TooLarge, "the request body is too large")
             }
             CollectError::Body(_) => {
-                ApiError::new(FaultKind::BadRequest, "the request body could not be read")
+                Refusal::new(FaultKind::BadRequest, "the request body could not be read")
             }
         })?;
         let bytes = &collected.bytes;

@@ -17,7 +17,7 @@
 //!     service_fn(|request: Request<RewriteBody<Full<Bytes>>>| async move {
 //!         let body = request.into_body().collect().await?.to_bytes();
 //!         assert_eq!(body, r#"{"model":"m","system":"Be brief.\n\nBe kind.","n":1.0}"#);
-//!         Ok::<_, std::convert::Infallible>(Response::new(Full::from("{}")))
+//!         Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from("{}")))
 //!     }),
 //! );
 //! let body = Full::from(r#"{"model":"m","system":"Be kind.","n":1.0}"#);

@@ -1,15 +1,16 @@
 //! Which requests are edited, and how. Pure.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, Uri, request};
 
 use super::layer::Config;
-use crate::context::{Exchange, RequestFacts};
+use crate::context::{Exchange, Principal, RequestFacts};
 use crate::protocol::edit::{EditError, Edited, Facts, Outline, SystemEdit};
 use crate::protocol::json::JsonStr;
-use crate::protocol::model::{ApiError, FaultKind};
+use crate::protocol::model::FaultKind;
 use crate::protocol::{Operation, Protocol, Route};
 
 /// What becomes of a body that is no JSON object.
@@ -38,6 +39,18 @@ pub struct PromptRequest<'a> {
     pub facts: &'a Facts<'a>,
     /// The texts of its system prompt, in their order.
     pub system: &'a [JsonStr<'a>],
+}
+
+/// Why a request does not pass.
+pub(super) struct Refusal {
+    pub(super) kind: FaultKind,
+    pub(super) message: Cow<'static, str>,
+}
+
+impl Refusal {
+    pub(super) fn new(kind: FaultKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into() }
+    }
 }
 
 type Decide = dyn Fn(&PromptRequest<'_>) -> SystemEdit + Send + Sync;
@@ -91,7 +104,7 @@ impl Config {
         parts: &request::Parts,
         exchange: &Exchange,
         body: &[u8],
-    ) -> Result<Edited, ApiError<'static>> {
+    ) -> Result<Edited, Refusal> {
         let edited = Outline::read(route.protocol, body).and_then(|outline| {
             let facts = outline.facts(&parts.uri, &parts.headers)?;
             let known = RequestFacts::from(&facts);
@@ -104,7 +117,7 @@ impl Config {
                 allowed
             });
             if !allowed {
-                return Ok(Err(ApiError::new(
+                return Ok(Err(Refusal::new(
                     FaultKind::Permission,
                     "this model is not allowed for this key",
                 )));
@@ -137,14 +150,14 @@ impl Config {
         }
     }
 
-    fn invalid(&self, exchange: &Exchange, error: &EditError) -> Result<Edited, ApiError<'static>> {
+    fn invalid(&self, exchange: &Exchange, error: &EditError) -> Result<Edited, Refusal> {
         // A model that we cannot read may be one that the caller must not use.
         let limited =
-            || exchange.read(|facts| facts.principal.as_ref().is_some_and(|p| p.is_limited()));
+            exchange.read(|facts| facts.principal.as_ref().is_some_and(Principal::is_limited));
         let pass = matches!(error, EditError::NotJson(_)) && self.on_invalid == OnInvalid::Pass;
-        if pass && !limited() {
+        if pass && !limited {
             return Ok(Edited::Unchanged);
         }
-        Err(ApiError::new(FaultKind::BadRequest, error.to_string()))
+        Err(Refusal::new(FaultKind::BadRequest, error.to_string()))
     }
 }

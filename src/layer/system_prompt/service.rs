@@ -8,10 +8,11 @@ use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::layer::Config;
+use super::policy::Refusal;
 use crate::body::{RewriteBody, is_encoded};
 use crate::context::Exchange;
 use crate::protocol::Route;
-use crate::protocol::model::{ApiError, FaultKind};
+use crate::protocol::model::FaultKind;
 
 /// The service of [`SystemPromptLayer`](super::SystemPromptLayer).
 #[derive(Debug, Clone)]
@@ -61,8 +62,8 @@ where
         };
         if is_encoded(request.headers()) {
             let message = "the request body must not have a content-encoding";
-            let error = ApiError::new(FaultKind::UnsupportedMedia, message);
-            return ResponseFuture::refuse(route.protocol, error);
+            let refusal = Refusal::new(FaultKind::UnsupportedMedia, message);
+            return ResponseFuture::refuse(route.protocol, refusal);
         }
         let exchange = Exchange::of(request.extensions_mut());
         exchange.update(|facts| {

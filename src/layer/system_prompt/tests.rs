@@ -1,12 +1,8 @@
-use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_test::mock;
@@ -17,42 +13,14 @@ use crate::context::{Exchange, Principal};
 use crate::protocol::Protocol;
 use crate::protocol::edit::SystemEdit;
 use crate::protocol::model::{Fault, FaultOrigin};
+use crate::test_helpers::{Frames, Step, steps};
 
-/// A body of these frames; `None` stands for a moment without data.
-#[derive(Debug, Default)]
-struct Frames {
-    frames: VecDeque<Option<Result<Frame<Bytes>, &'static str>>>,
-    /// Counted to see whether the body is still there.
-    alive: Arc<()>,
+fn data(pieces: &[&'static str]) -> Frames {
+    Frames::new(pieces.iter().copied())
 }
 
-impl Frames {
-    fn data(pieces: &[&'static str]) -> Self {
-        let frames =
-            pieces.iter().map(|piece| Some(Ok(Frame::data(Bytes::from_static(piece.as_bytes())))));
-        Self { frames: frames.collect(), ..Self::default() }
-    }
-
-    fn then(mut self, frame: Option<Result<Frame<Bytes>, &'static str>>) -> Self {
-        self.frames.push_back(frame);
-        self
-    }
-}
-
-impl Body for Frames {
-    type Data = Bytes;
-    type Error = &'static str;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
-        match self.frames.pop_front() {
-            Some(Some(frame)) => Poll::Ready(Some(frame)),
-            Some(None) => Poll::Pending,
-            None => Poll::Ready(None),
-        }
-    }
+fn data_then(pieces: &[&'static str], last: impl IntoIterator<Item = Step>) -> Frames {
+    Frames::new(pieces.iter().copied().map(Step::from).chain(last))
 }
 
 type Seen = Request<RewriteBody<Frames>>;
@@ -82,7 +50,7 @@ where
 
 #[tokio::test]
 async fn an_edit_changes_body_length_and_digests() {
-    let mut request = post("/v1/messages?beta=true", Frames::data(&[r#"{"system""#, r#": "a"}"#]));
+    let mut request = post("/v1/messages?beta=true", data(&[r#"{"system""#, r#": "a"}"#]));
     for name in
         ["content-length", "digest", "content-digest", "repr-digest", "content-md5", "x-kept"]
     {
@@ -101,7 +69,7 @@ async fn an_edit_changes_body_length_and_digests() {
 
 #[tokio::test]
 async fn a_body_without_a_length_gets_none() {
-    let mut request = post("/v1/messages", Frames::data(&["{}"]));
+    let mut request = post("/v1/messages", data(&["{}"]));
     request.headers_mut().insert("transfer-encoding", HeaderValue::from_static("chunked"));
     let (seen, _) = send(SystemPromptLayer::append("b"), request).await;
     assert!(!seen.unwrap().headers().contains_key("content-length"));
@@ -110,9 +78,8 @@ async fn a_body_without_a_length_gets_none() {
 #[tokio::test]
 async fn an_unchanged_body_is_the_very_same() {
     let body = r#"{ "system": "has KEY in it" }"#;
-    let mut trailers = HeaderMap::new();
-    trailers.insert("x-trailer", HeaderValue::from_static("1"));
-    let frames = Frames::data(&[body]).then(Some(Ok(Frame::trailers(trailers.clone()))));
+    let trailer = Step::trailer("x-trailer", "1");
+    let frames = data_then(&[body], [trailer.clone()]);
     let mut request = post("/v1/messages", frames);
     request.headers_mut().insert("content-length", HeaderValue::from_static("29"));
     request.headers_mut().insert("digest", HeaderValue::from_static("d"));
@@ -122,10 +89,11 @@ async fn an_unchanged_body_is_the_very_same() {
     let seen = seen.unwrap();
     assert_eq!(seen.headers(), &headers);
     let mut body_seen = seen.into_body();
-    let data = body_seen.frame().await.unwrap().unwrap().into_data().unwrap();
+    let steps = steps(&mut body_seen);
+    let [Step::Data(data), last] = &steps[..] else { panic!("{steps:?}") };
     assert_eq!(data.as_ptr(), body.as_ptr());
-    assert_eq!(body_seen.frame().await.unwrap().unwrap().into_trailers().unwrap(), trailers);
-    assert!(body_seen.frame().await.is_none() && body_seen.is_end_stream());
+    assert_eq!(*last, trailer);
+    assert!(body_seen.is_end_stream());
 }
 
 #[tokio::test]
@@ -143,7 +111,7 @@ async fn other_requests_pass_unread() {
     ];
     for (method, path, layer) in rows {
         // A body that never ends shows that nobody waits for it.
-        let mut request = post(path, Frames::data(&["{}"]).then(None));
+        let mut request = post(path, data_then(&["{}"], [Step::Pending]));
         *request.method_mut() = method.parse().unwrap();
         request.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip"));
         let (seen, answer) = send(layer.max_body_bytes(0), request).await;
@@ -157,7 +125,7 @@ async fn other_requests_pass_unread() {
 #[tokio::test]
 async fn counts_of_tokens_are_edited_too() {
     let layer = SystemPromptLayer::replace("x");
-    let (seen, _) = send(layer, post("/v1/messages/count_tokens", Frames::data(&["{}"]))).await;
+    let (seen, _) = send(layer, post("/v1/messages/count_tokens", data(&["{}"]))).await;
     assert_eq!(text(seen.unwrap().into_body()).await, r#"{"system":"x"}"#);
 }
 
@@ -173,9 +141,9 @@ async fn refused(layer: SystemPromptLayer, request: Request<Frames>) -> (StatusC
 #[tokio::test]
 async fn the_limit_is_exact() {
     let layer = || SystemPromptLayer::append("b").max_body_bytes(4);
-    let (seen, _) = send(layer(), post("/v1/messages", Frames::data(&["{  ", "}"]))).await;
+    let (seen, _) = send(layer(), post("/v1/messages", data(&["{  ", "}"]))).await;
     assert!(seen.is_some());
-    let request = post("/v1/messages", Frames::data(&["{  ", " }"]).then(None));
+    let request = post("/v1/messages", data_then(&["{  ", " }"], [Step::Pending]));
     let (status, body) = refused(layer(), request).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(
@@ -186,7 +154,7 @@ async fn the_limit_is_exact() {
 
 #[tokio::test]
 async fn an_encoded_body_never_passes_the_policy_unseen() {
-    let mut request = post("/v1/chat/completions", Frames::data(&["\u{1f}"]).then(None));
+    let mut request = post("/v1/chat/completions", data_then(&["\u{1f}"], [Step::Pending]));
     request.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip"));
     let (status, _) = refused(SystemPromptLayer::remove(), request).await;
     assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
@@ -194,7 +162,7 @@ async fn an_encoded_body_never_passes_the_policy_unseen() {
 
 #[tokio::test]
 async fn a_body_that_breaks_is_a_bad_request() {
-    let body = Frames::data(&["{"]).then(Some(Err("secret cause")));
+    let body = data_then(&["{"], [Step::error("secret cause")]);
     let (status, body) = refused(SystemPromptLayer::remove(), post("/v1/responses", body)).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(body.contains("could not be read") && !body.contains("secret"), "{body}");
@@ -202,7 +170,7 @@ async fn a_body_that_breaks_is_a_bad_request() {
 
 #[tokio::test]
 async fn what_is_no_json_passes_or_not() {
-    let request = || post("/v1/messages", Frames::data(&["{\"system\": "]));
+    let request = || post("/v1/messages", data(&["{\"system\": "]));
     let (seen, _) = send(SystemPromptLayer::remove(), request()).await;
     assert_eq!(text(seen.unwrap().into_body()).await, "{\"system\": ");
     let layer = SystemPromptLayer::remove().on_invalid(OnInvalid::Refuse);
@@ -215,13 +183,13 @@ async fn duplicates_and_malformed_prompts_are_refused() {
         [r#"{"system":"a","system":"b"}"#, r#"{"system":7}"#, r#"{"model":"a","model":"b"}"#]
     {
         let layer = SystemPromptLayer::append("x");
-        let (status, _) = refused(layer, post("/v1/messages", Frames::data(&[body]))).await;
+        let (status, _) = refused(layer, post("/v1/messages", data(&[body]))).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
     }
 }
 
 fn limited(path: &str, body: &'static str) -> Request<Frames> {
-    let mut request = post(path, Frames::data(&[body]));
+    let mut request = post(path, data(&[body]));
     let exchange = Exchange::of(request.extensions_mut());
     exchange.update(|facts| facts.principal = Some(Principal::new("team").models(["good"])));
     request
@@ -252,7 +220,7 @@ async fn callers_are_held_to_their_models() {
 #[tokio::test]
 async fn facts_are_left_for_others() {
     let body = r#"{"model":"m","stream":true,"user":"u","prompt_cache_key":"k","messages":[]}"#;
-    let request = post("/v1/chat/completions", Frames::data(&[body]));
+    let request = post("/v1/chat/completions", data(&[body]));
     let (seen, _) = send(SystemPromptLayer::append("x"), request).await;
     let exchange = seen.unwrap().extensions().get::<Exchange>().unwrap().clone();
     exchange.read(|facts| {
@@ -283,7 +251,7 @@ async fn a_closure_decides_by_request() {
         ),
         (r#"{"stream":false,"system":"a"}"#, r#"{"stream":false,"system":"a"}"#),
     ] {
-        let mut request = post("/v1/messages", Frames::data(&[body]));
+        let mut request = post("/v1/messages", data(&[body]));
         request.headers_mut().insert("x-team", HeaderValue::from_static("t"));
         let (seen, _) = send(layer.clone(), request).await;
         assert_eq!(text(seen.unwrap().into_body()).await, expected);
@@ -293,24 +261,24 @@ async fn a_closure_decides_by_request() {
 #[tokio::test]
 async fn errors_of_the_inner_service_stay_its_own() {
     let inner = service_fn(|_: Seen| async { Err::<Response<Full<Bytes>>, _>("inner broke") });
-    let request = post("/v1/messages", Frames::data(&["{}"]));
+    let request = post("/v1/messages", data(&["{}"]));
     let error = SystemPromptLayer::append("x").layer(inner).oneshot(request).await.unwrap_err();
     assert_eq!(error, "inner broke");
 }
 
 #[tokio::test]
 async fn dropping_the_future_drops_the_body_and_calls_nobody() {
-    let body = Frames::data(&["{"]).then(None);
-    let alive = Arc::clone(&body.alive);
+    let body = data_then(&["{"], [Step::Pending]);
+    let probe = body.probe();
     let (inner, mut handle) = mock::pair::<Seen, Response<Full<Bytes>>>();
     handle.allow(1);
     let mut service = SystemPromptLayer::append("x").layer(inner);
     service.ready().await.unwrap();
     let mut future = tokio_test::task::spawn(service.call(post("/v1/messages", body)));
     assert!(future.poll().is_pending());
-    assert_eq!(Arc::strong_count(&alive), 2);
+    assert!(!probe.is_dropped());
     drop(future);
-    assert_eq!(Arc::strong_count(&alive), 1);
+    assert!(probe.is_dropped());
     drop(service);
     assert!(handle.next_request().await.is_none());
 }
@@ -325,7 +293,7 @@ async fn the_ready_service_goes_with_the_request() {
     handle.allow(1);
     assert!(service.poll_ready().is_ready());
 
-    let body = Frames::data(&["{", "}"]);
+    let body = data(&["{", "}"]);
     let mut answer = tokio_test::task::spawn(service.call(post("/v1/messages", body)));
     assert!(answer.poll().is_pending());
     let (seen, send) = handle.next_request().await.unwrap();
@@ -339,23 +307,16 @@ async fn the_ready_service_goes_with_the_request() {
 
 #[tokio::test]
 async fn answers_pass_frame_by_frame() {
-    let mut trailers = HeaderMap::new();
-    trailers.insert("x-trailer", HeaderValue::from_static("1"));
+    let script = ["a".into(), Step::Pending, "b".into(), Step::error("cut")];
     for path in ["/v1/messages", "/other"] {
-        let end = trailers.clone();
+        let frames = script.clone();
         let inner = service_fn(move |_: Seen| {
-            let body = Frames::data(&["a", "b"]).then(Some(Ok(Frame::trailers(end.clone()))));
-            let body = body.then(Some(Err("cut")));
-            async { Ok::<_, Infallible>(Response::new(body)) }
+            let answer = Frames::new(frames.clone());
+            async { Ok::<_, Infallible>(Response::new(answer)) }
         });
-        let request = post(path, Frames::data(&["{}"]));
+        let request = post(path, data(&["{}"]));
         let answer = SystemPromptLayer::append("x").layer(inner).oneshot(request).await.unwrap();
-        let mut body = answer.into_body();
-        assert_eq!(body.size_hint().exact(), SizeHint::default().exact());
-        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "a");
-        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "b");
-        assert_eq!(body.frame().await.unwrap().unwrap().into_trailers().unwrap(), trailers);
-        assert_eq!(body.frame().await.unwrap().unwrap_err(), "cut");
+        assert_eq!(steps(&mut answer.into_body()), script);
     }
 }
 
