@@ -7,15 +7,15 @@
 //! ```
 //! use bytes::Bytes;
 //! use http::{Request, Response};
-//! use http_body_util::{BodyExt, Full};
+//! use http_body_util::Full;
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //! use tower_llm_gateway::SystemPromptLayer;
-//! use tower_llm_gateway::body::RewriteBody;
+//! use tower_llm_gateway::body::{Collect, RewriteBody};
 //!
 //! # tokio_test::block_on(async {
 //! let service = ServiceBuilder::new().layer(SystemPromptLayer::prepend("Be brief.")).service(
 //!     service_fn(|request: Request<RewriteBody<Full<Bytes>>>| async move {
-//!         let body = request.into_body().collect().await?.to_bytes();
+//!         let body = Collect::new(request.into_body(), 1024).await.unwrap().bytes;
 //!         assert_eq!(body, r#"{"model":"m","system":"Be brief.\n\nBe kind.","n":1.0}"#);
 //!         Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from("{}")))
 //!     }),

@@ -3,12 +3,12 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_test::mock;
 
 use super::{OnInvalid, SystemPromptLayer};
-use crate::body::RewriteBody;
+use crate::body::{Collect, RewriteBody};
 use crate::context::{Exchange, Principal};
 use crate::protocol::Protocol;
 use crate::protocol::edit::SystemEdit;
@@ -45,7 +45,8 @@ async fn text<B: Body<Data = Bytes>>(body: B) -> String
 where
     B::Error: std::fmt::Debug,
 {
-    String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    let collected = Collect::new(body, 1024).await.unwrap();
+    String::from_utf8(collected.bytes.to_vec()).unwrap()
 }
 
 #[tokio::test]
