@@ -87,21 +87,19 @@ def test_an_access_key_in_the_query_is_taken_out(start):
     assert "open-sesame" not in "".join(gateway.log)
 
 
-@CLIENTS
 @UPSTREAMS
-def test_the_system_prompt_is_set(start, client, upstream):
+def test_the_system_prompt_is_set(start, upstream):
     gateway = start(
         UPSTREAM_PROTOCOL=upstream,
         SYSTEM_PROMPT_REPLACEMENT="Speak like a pirate.",
         SYSTEM_PROMPT_BLOCK_INSERT_IF_NOT_EXIST="true",
     )
-    more = {}
-    if client is messages_client:
-        more["system"] = [{"type": "text", "text": "You are Claude Code."}]
-    seen = json.loads(say(client(gateway), model="demo-echo", **more))
-    if client is messages_client:
-        assert "Speak like a pirate." in seen["body"]["text"]
-        assert "Claude Code" not in seen["body"]["text"]
+    client = messages_client(gateway)
+    for theirs, stays in (("You are Claude Code.", False), ("Be kind.", True)):
+        blocks = [{"type": "text", "text": theirs}]
+        seen = json.loads(say(client, model="demo-echo", system=blocks))["body"]["text"]
+        assert "Speak like a pirate." in seen
+        assert (theirs in seen) == stays
 
 
 @CLIENTS
