@@ -10,7 +10,7 @@ use http::Request;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tower::{Layer, Service, ServiceBuilder};
-use tower_llm_gateway::{ApiKeyAuthLayer, CatchErrorLayer, HopByHopFilterLayer};
+use tower_llm_gateway::{ApiKeyAuthLayer, CatchErrorLayer, HopByHopFilterLayer, SystemPromptLayer};
 
 use crate::settings::Settings;
 
@@ -25,6 +25,10 @@ impl Gateway {
     /// When a setting is one that a layer refuses.
     pub(crate) fn new(settings: &Settings, base: &str) -> Result<Self, Box<dyn Error>> {
         let mut stack = upstream(settings, base)?;
+        if let Some(text) = &settings.system_prompt {
+            let prompt = SystemPromptLayer::claude_code(text.as_str(), settings.insert_if_absent);
+            stack = wrap(prompt.max_body_bytes(settings.max_request), stack);
+        }
         if let Some(auth) = auth(settings)? {
             stack = wrap(auth, stack);
         }
