@@ -19,10 +19,11 @@
 pub mod fault;
 pub mod request;
 pub mod response;
+pub mod stream;
 
 mod blocks;
 mod parts;
-#[allow(dead_code)] // until the stream lands
+
 mod usage;
 mod wire;
 

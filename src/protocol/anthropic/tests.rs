@@ -1,3 +1,5 @@
 //! The corpus through reader and writer.
 
 mod corpus;
+mod grammar;
+mod stream;

@@ -95,47 +95,42 @@ pub(super) fn read<'a>(c: &mut Cursor<'a>) -> Result<Option<(Counts, Raw<'a>)>> 
     Ok(counts.map(|counts| (counts, raw)))
 }
 
-/// Writes the members of a `usage` object, from the counts or, where `native`, as they stood.
+/// Writes `usage`, from the counts or, where `native`, as it stood.
+///
+/// Counts that clients demand are added where the upstream left them out: `message_delta` may
+/// name only the output, but clients (langchain) read the input there too.
 pub(super) fn write(object: &mut ObjectWriter<'_>, usage: Option<&Usage<'_>>, native: bool) {
     let empty = Usage::default();
     let usage = usage.unwrap_or(&empty);
-    match &usage.raw {
-        Some(raw) if native => object.raw("usage", raw),
-        _ => object.object("usage", |object| write_counts(object, usage)),
-    }
+    object.object("usage", |object| match &usage.raw {
+        Some(raw) if native => write_raw(object, usage, raw),
+        _ => write_counts(object, usage),
+    });
 }
 
-/// As [`write()`] for `message_delta`: input and cache counts are repeated even where the upstream
-/// said them only in `message_start`, because clients read them here (langchain).
-pub(super) fn write_final(object: &mut ObjectWriter<'_>, usage: Option<&Usage<'_>>, native: bool) {
-    let Some((usage, raw)) = usage.and_then(|usage| Some((usage, usage.raw.as_ref()?))) else {
-        return write(object, usage, native);
-    };
-    if !native {
-        return write(object, Some(usage), native);
-    }
-    object.object("usage", |object| {
-        let mut missing = [
-            ("input_tokens", usage.input),
-            ("cache_creation_input_tokens", usage.cache_write),
-            ("cache_read_input_tokens", usage.cache_read),
-        ];
-        // An object, or the reader would not have kept it.
-        let _ = raw.cursor().object(|key, c| {
-            for (name, count) in &mut missing {
-                if key == **name {
-                    *count = 0;
-                }
-            }
-            object.raw(key.escaped(), &c.raw()?);
-            Ok(())
-        });
-        for (name, count) in missing {
-            if count > 0 {
-                object.u64(name, count);
+fn write_raw(object: &mut ObjectWriter<'_>, usage: &Usage<'_>, raw: &Raw<'_>) {
+    let some = |count| (count > 0).then_some(count);
+    let mut missing = [
+        ("input_tokens", Some(usage.input)),
+        ("cache_creation_input_tokens", some(usage.cache_write)),
+        ("cache_read_input_tokens", some(usage.cache_read)),
+        ("output_tokens", Some(usage.output_total())),
+    ];
+    // An object, or the reader would not have kept it.
+    let _ = raw.cursor().object(|key, c| {
+        for (name, count) in &mut missing {
+            if key == **name {
+                *count = None;
             }
         }
+        object.raw(key.escaped(), &c.raw()?);
+        Ok(())
     });
+    for (name, count) in missing {
+        if let Some(count) = count {
+            object.u64(name, count);
+        }
+    }
 }
 
 fn write_counts(object: &mut ObjectWriter<'_>, usage: &Usage<'_>) {
@@ -170,7 +165,7 @@ mod tests {
     fn written(usage: &Usage<'_>, native: bool) -> String {
         let mut out = BytesMut::new();
         let mut object = ObjectWriter::begin(&mut out);
-        write_final(&mut object, Some(usage), native);
+        write(&mut object, Some(usage), native);
         object.end();
         String::from_utf8(out.to_vec()).unwrap()
     }
