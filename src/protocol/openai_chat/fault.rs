@@ -42,7 +42,6 @@ pub fn read(status: StatusCode, body: &str) -> ApiError<'_> {
 }
 
 /// Reads the value of an `error` member in a chunk of a stream, where there is no status.
-#[allow(dead_code)] // used by the stream reader, which follows
 pub(super) fn read_member<'a>(error: &Raw<'a>) -> ApiError<'a> {
     let mut found = Found::default();
     if let Some(mut c) = error.source_cursor() {

@@ -39,4 +39,4 @@ mod tokens;
 mod wire;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

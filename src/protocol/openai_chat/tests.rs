@@ -1,5 +1,10 @@
 //! The corpus through reader and writer.
 
+mod fold;
+pub(crate) mod grammar;
+mod streams;
+mod words;
+
 use std::path::PathBuf;
 
 use bytes::BytesMut;

@@ -1,0 +1,1 @@
+//! Requests and answers of other protocols in Chat's words.
