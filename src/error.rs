@@ -71,7 +71,7 @@ pub enum TransportKind {
     Dns,
     /// It takes no connection.
     Connect,
-    /// The proxy on the way refused.
+    /// The proxy on the way failed or refused.
     Proxy,
     /// TLS failed; its certificate, for instance, is not trusted.
     Tls,
@@ -102,23 +102,18 @@ impl TransportKind {
     /// maps them to the first.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            let io = error.downcast_ref::<io::Error>();
-            if let Some(known) = error.downcast_ref::<TransportError>() {
-                return known.kind;
-            }
-            if error.is::<Elapsed>() {
-                return Self::Timeout(Phase::Headers);
-            }
-            if let Some(kind) = io.and_then(|io| Self::of_io(io.kind())) {
-                return kind;
-            }
-            // What an io::Error wraps is not its source: that is the wrapped one's.
-            let wrapped = io.and_then(io::Error::get_ref);
-            next = wrapped.map(|e| e as &(dyn Error + 'static)).or_else(|| error.source());
+        chain(error).find_map(Self::known).unwrap_or(Self::Other)
+    }
+
+    /// What one error of a chain tells.
+    pub(crate) fn known(error: &(dyn Error + 'static)) -> Option<Self> {
+        if let Some(error) = error.downcast_ref::<TransportError>() {
+            return Some(error.kind);
         }
-        Self::Other
+        if error.is::<Elapsed>() {
+            return Some(Self::Timeout(Phase::Headers));
+        }
+        Self::of_io(error.downcast_ref::<io::Error>()?.kind())
     }
 
     fn of_io(kind: io::ErrorKind) -> Option<Self> {
@@ -140,12 +135,23 @@ impl TransportKind {
     }
 }
 
+/// An error and its sources, outermost first.
+pub(crate) fn chain<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        // What an io::Error wraps is not its source: that is the wrapped one's.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source())
+    })
+}
+
 impl fmt::Display for TransportKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Dns => "the upstream's name could not be resolved",
             Self::Connect => "the upstream could not be reached",
-            Self::Proxy => "the proxy on the way to the upstream refused",
+            Self::Proxy => "the proxy on the way to the upstream failed",
             Self::Tls => "no secure connection to the upstream",
             Self::Closed => "the upstream closed the connection too early",
             Self::Protocol => "the upstream's answer is not valid HTTP",

@@ -1,0 +1,31 @@
+//! The client at the bottom together with the layer right around it.
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use tokio::net::TcpListener;
+use tower::{Layer, ServiceExt};
+use tower_llm_gateway::CatchErrorLayer;
+use tower_llm_gateway::body::Collect;
+use tower_llm_gateway::protocol::model::{Fault, FaultKind, FaultOrigin};
+use tower_llm_gateway::upstream::HttpUpstream;
+
+#[tokio::test]
+async fn a_refused_connection_becomes_a_bad_gateway_without_its_address() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/v1/messages?key=sk-canary", listener.local_addr().unwrap());
+    drop(listener);
+    let request = Request::post(uri).body(Full::<Bytes>::default()).unwrap();
+
+    let service = CatchErrorLayer::new().layer(HttpUpstream::default());
+    let response = service.oneshot(request).await.unwrap();
+
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+    let fault = *response.extensions().get::<Fault>().unwrap();
+    assert_eq!((fault.kind, fault.origin), (FaultKind::Transport, FaultOrigin::Transport));
+    let body = Collect::new(response.into_body(), 1024).await.unwrap().bytes;
+    assert_eq!(
+        body,
+        r#"{"type":"error","error":{"type":"api_error","message":"the upstream could not be reached"}}"#
+    );
+}
