@@ -20,7 +20,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, Expos
 use tower_http::request_id::{
     MakeRequestId, MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer,
 };
-use tower_http::trace::TraceLayer;
+use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tower_llm_gateway::context::PeerAddr;
 
 use crate::gateway::Gateway;
@@ -50,9 +50,10 @@ pub(crate) fn routes(settings: &Settings, gateway: Gateway) -> Router {
         .merge(gateway.stats)
         .fallback_service(gateway.stack)
         .layer(Extension(Boot::now()));
+    let answered = DefaultOnResponse::new().level(tracing::Level::INFO);
     let around = ServiceBuilder::new()
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(answered))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .map_request(set_peer)
         .layer(CatchPanicLayer::custom(|_| panic_response()));
