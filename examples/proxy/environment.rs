@@ -5,22 +5,27 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use tower_llm_gateway::upstream::BadProxy;
+
 /// A setting that cannot be used. Shows its name and what was expected; never a secret.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct BadSetting {
-    name: String,
-    problem: String,
-}
+pub(crate) struct BadSetting(String);
 
 impl BadSetting {
-    pub(crate) fn new(name: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { name: name.into(), problem: problem.into() }
+    pub(crate) fn new(name: &str, problem: impl fmt::Display) -> Self {
+        Self(format!("{name}: {problem}"))
+    }
+}
+
+impl From<BadProxy> for BadSetting {
+    fn from(error: BadProxy) -> Self {
+        Self(error.to_string())
     }
 }
 
 impl fmt::Display for BadSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.problem)
+        f.write_str(&self.0)
     }
 }
 
@@ -41,7 +46,7 @@ impl Environment {
         let file = match std::fs::read_to_string(path) {
             Ok(text) => parse_file(&text)?,
             Err(error) if error.kind() == ErrorKind::NotFound => HashMap::new(),
-            Err(error) => return Err(BadSetting::new(".env", error.to_string())),
+            Err(error) => return Err(BadSetting::new(".env", error)),
         };
         Ok(Self::merge(process, file))
     }

@@ -7,9 +7,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use http::Request;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use tower::{Layer, Service, ServiceBuilder};
+use tower_llm_gateway::upstream::{HttpUpstreamBuilder, Proxies};
 use tower_llm_gateway::{ApiKeyAuthLayer, CatchErrorLayer, HopByHopFilterLayer, SystemPromptLayer};
 
 use crate::settings::Settings;
@@ -42,8 +41,13 @@ fn upstream(settings: &Settings, base: &str) -> Result<Router, Box<dyn Error>> {
     for (name, value) in &settings.custom_headers {
         filter = filter.set_header(name.clone(), value.clone());
     }
-    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-    let service = ServiceBuilder::new().layer(filter).layer(CatchErrorLayer::new()).service(client);
+    // The demo is on this machine, where no proxy leads.
+    let proxies =
+        settings.upstream_url.as_ref().map_or(Proxies::none(), |_| settings.proxies.clone());
+    let service = ServiceBuilder::new()
+        .layer(filter)
+        .layer(CatchErrorLayer::new())
+        .service(HttpUpstreamBuilder::new().proxies(proxies).build::<Body>());
     Ok(Router::new().fallback_service(service))
 }
 

@@ -18,7 +18,7 @@
 //! | `SYSTEM_PROMPT_BLOCK_INSERT_IF_NOT_EXIST` | false | a block before it, unless it is Claude Code's |
 //! | `CUSTOM_HEADERS_FILE` | `env/.env.headers.json` | JSON object of headers for the upstream; names that begin with `__` are comments |
 //! | `PRESERVE_HOST` | false | pass the caller's `Host` on |
-//! | `HTTP_PROXY`, `HTTPS_PROXY` | | proxy on the way to the upstream |
+//! | `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY` | | proxies on the way to the upstream |
 //! | `MAX_REQUEST_BODY_SIZE_MB` | 50 | largest body that is read for an edit or a translation |
 //! | `ENABLE_CORS` | true | whether web pages are answered at all |
 //! | `CORS_ORIGIN` | pages of localhost | `*`, or origins separated by commas |
@@ -35,6 +35,7 @@ use serde_json::Value;
 use tower_llm_gateway::context::{BadUpstream, ModelMap, Upstream};
 use tower_llm_gateway::protocol::{Protocol, Target};
 use tower_llm_gateway::secret::Secret;
+use tower_llm_gateway::upstream::Proxies;
 
 use crate::environment::{BadSetting, Environment};
 
@@ -66,8 +67,7 @@ pub(crate) struct Settings {
     pub(crate) cors: Cors,
     /// Bytes.
     pub(crate) max_request: usize,
-    pub(crate) http_proxy: Option<String>,
-    pub(crate) https_proxy: Option<String>,
+    pub(crate) proxies: Proxies,
     /// A filter as `RUST_LOG` has it.
     pub(crate) log: String,
     pub(crate) models: ModelMap,
@@ -113,8 +113,7 @@ impl Settings {
             max_request: env
                 .parse("MAX_REQUEST_BODY_SIZE_MB", "a number of megabytes, at least 1", megabytes)?
                 .unwrap_or(DEFAULT_MAX_REQUEST_MB << 20),
-            http_proxy: proxy(env, "HTTP_PROXY")?,
-            https_proxy: proxy(env, "HTTPS_PROXY")?,
+            proxies: Proxies::from_vars(|name| env.text(name).map(str::to_owned))?,
             log: log(env)?,
             models: env
                 .parse("MODEL_MAP", "a JSON object of names, or from=to,from=to", models)?
@@ -189,7 +188,7 @@ fn upstream_url(env: &Environment) -> Result<Option<String>, BadSetting> {
     for name in ["UPSTREAM_URL", "API_BASE_URL"] {
         if let Some(url) = env.text(name) {
             let checked = Upstream::same_protocol(url);
-            checked.map_err(|error| BadSetting::new(name, error.to_string()))?;
+            checked.map_err(|error| BadSetting::new(name, error))?;
             return Ok(Some(url.to_owned()));
         }
     }
@@ -232,16 +231,6 @@ fn origin(text: &str) -> Option<HeaderValue> {
 
 fn megabytes(text: &str) -> Option<usize> {
     text.parse::<usize>().ok().filter(|size| *size > 0)?.checked_mul(1 << 20)
-}
-
-/// Without a scheme it is an HTTP proxy. Not quoted: it may hold a password.
-fn proxy(env: &Environment, name: &str) -> Result<Option<String>, BadSetting> {
-    let Some(text) = env.text(name) else { return Ok(None) };
-    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    match url.parse::<http::Uri>() {
-        Ok(uri) if uri.authority().is_some() => Ok(Some(url)),
-        _ => Err(BadSetting::new(name, "is not the URL of a proxy")),
-    }
 }
 
 fn log(env: &Environment) -> Result<String, BadSetting> {
