@@ -52,7 +52,8 @@ pub enum SystemEdit {
     Remove,
     /// The rewrite that upstreams for Claude Code ask for. It touches Messages alone, and only an
     /// array `system` whose first element is an object with a string `text`; everything else
-    /// passes. What it changes is written without insignificant white space.
+    /// passes. What it changes is written without insignificant white space. The inserted block
+    /// brings a cache mark of its own; Messages takes four in a request.
     ClaudeCode {
         /// The text of the leading block.
         text: Arc<str>,

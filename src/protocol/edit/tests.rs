@@ -481,7 +481,7 @@ fn body() -> impl Strategy<Value = (Protocol, String)> {
     })
 }
 
-/// The slow way: takes the system prompt out of a document and gives its texts.
+/// The slow way: takes the system prompt out of a document and gives its texts that hold any.
 fn take_system(protocol: Protocol, body: &str) -> (Vec<String>, Value) {
     let mut body: Value = serde_json::from_str(body).unwrap();
     let root = body.as_object_mut().unwrap();
@@ -510,9 +510,9 @@ fn take_system(protocol: Protocol, body: &str) -> (Vec<String>, Value) {
         Value::Array(blocks) => {
             blocks.iter().map(|b| b["text"].as_str().unwrap().to_owned()).collect()
         }
-        text => vec![text.as_str().unwrap().to_owned()],
+        text => vec![text.as_str().unwrap_or_default().to_owned()],
     });
-    (texts.collect(), body)
+    (texts.filter(|text| !text.is_empty()).collect(), body)
 }
 
 /// How many bytes at both ends of `before` are at both ends of `after` too.
@@ -556,6 +556,33 @@ proptest! {
     }
 
     #[test]
+    fn a_broken_document_is_refused_or_stays_a_document(
+        (protocol, mut text) in body(),
+        at in any::<prop::sample::Index>(),
+        piece in r#"[{}\[\]":,\\a0 ]{0,2}"#,
+        cut in 0usize..3,
+    ) {
+        let start = (0..=text.len()).rev().find(|i| *i <= at.index(text.len() + 1) && text.is_char_boundary(*i));
+        let start = start.unwrap();
+        let end = (start..=text.len()).find(|i| *i >= start + cut && text.is_char_boundary(*i));
+        text.replace_range(start..end.unwrap_or(text.len()), &piece);
+        let skimmed = serde_json::from_str::<&serde_json::value::RawValue>(&text);
+        let valid = skimmed.is_ok_and(|raw| raw.get().starts_with('{'));
+        let edits = [replace(), prepend(), append(), absent(), SystemEdit::Remove, claude_code(true)];
+        for edit in edits {
+            match system(protocol, &text, &edit) {
+                Ok(after) => {
+                    prop_assert!(valid);
+                    let skimmed = serde_json::from_str::<&serde_json::value::RawValue>(&after);
+                    prop_assert!(skimmed.is_ok(), "{:?} {}", edit, after);
+                }
+                Err(EditError::NotJson(_)) => prop_assert!(!valid, "{}", text),
+                Err(_) => prop_assert!(valid),
+            }
+        }
+    }
+
+    #[test]
     fn models_and_streams_agree_with_the_slow_way((_, before) in body(), name in any::<String>()) {
         let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         let first = model(&before, &name).unwrap();
@@ -589,5 +616,38 @@ proptest! {
         if after != before {
             prop_assert_eq!(after.len(), expected.to_string().len());
         }
+    }
+}
+
+#[test]
+fn recorded_requests_agree_with_the_slow_way() {
+    let corpus = std::env::var_os("LLM_CORPUS").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
+        Into::into,
+    );
+    let mut seen = 0;
+    for protocol in Protocol::ALL {
+        let Ok(cases) = std::fs::read_dir(corpus.join("dev").join(protocol.as_str())) else {
+            continue;
+        };
+        for case in cases {
+            let Ok(body) = std::fs::read_to_string(case.unwrap().path().join("request.json"))
+            else {
+                continue;
+            };
+            let Ok(before) = system(protocol, &body, &SystemEdit::Keep) else { continue };
+            let Ok(after) = system(protocol, &before, &prepend()) else { continue };
+            let (old, rest) = take_system(protocol, &before);
+            let (new, new_rest) = take_system(protocol, &after);
+            assert_eq!(new.join("\n\n"), [vec!["N".to_owned()], old].concat().join("\n\n"));
+            assert_eq!(rest, new_rest);
+            let removed = system(protocol, &after, &SystemEdit::Remove).unwrap();
+            assert_eq!(take_system(protocol, &removed), (Vec::new(), rest));
+            seen += 1;
+        }
+    }
+    match seen {
+        0 => eprintln!("skipped: no corpus"),
+        seen => assert!(seen > 100, "only {seen} requests could be edited"),
     }
 }
