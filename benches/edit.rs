@@ -21,6 +21,10 @@ fn body(bytes: usize, text: usize) -> Vec<u8> {
     .into_bytes()
 }
 
+fn outline(body: &[u8]) -> Outline<'_> {
+    Outline::read(Protocol::Anthropic, black_box(body)).unwrap()
+}
+
 fn edits(c: &mut Criterion) {
     let mut group = c.benchmark_group("edit");
     group.measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
@@ -39,7 +43,6 @@ fn edits(c: &mut Criterion) {
         group.bench_with_input(BenchmarkId::new("skim", name), &body, |b, body| {
             b.iter(|| serde_json::from_slice::<&RawValue>(black_box(body)).unwrap());
         });
-        let outline = |body| Outline::read(Protocol::Anthropic, black_box(body)).unwrap();
         group.bench_with_input(BenchmarkId::new("model", name), &body, |b, body| {
             b.iter(|| outline(body).set_model(&mut uri.clone(), "other").unwrap());
         });

@@ -220,30 +220,33 @@ impl Splices {
     }
 }
 
-/// Appends a piece of a valid document, cut outside of strings, without white space.
+/// Appends a piece of a valid document, cut outside of strings, without white space. What has
+/// none is copied in one go.
 fn push_compact(out: &mut BytesMut, piece: &str) {
     let bytes = piece.as_bytes();
-    let mut at = 0;
-    let mut in_string = false;
-    while at < bytes.len() {
-        let mut end = find_special(bytes, at);
-        if in_string {
-            // A quote ends it; an escape is two bytes as far as quotes are concerned.
-            let slash = bytes.get(end) == Some(&b'\\');
-            in_string = slash;
-            end = (end + 1 + usize::from(slash)).min(bytes.len());
-            out.extend_from_slice(&bytes[at..end]);
-        } else {
-            for word in bytes[at..end].split(u8::is_ascii_whitespace) {
-                out.extend_from_slice(word);
+    let (mut copied, mut at) = (0, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = end_of_string(bytes, at + 1),
+            b' ' | b'\n' | b'\r' | b'\t' => {
+                out.extend_from_slice(&bytes[copied..at]);
+                at += 1;
+                copied = at;
             }
-            in_string = bytes.get(end) == Some(&b'"');
-            if in_string {
-                out.extend_from_slice(b"\"");
-            }
-            // Otherwise a line break or a tab, which is white space here.
-            end += 1;
+            _ => at += 1,
         }
-        at = end;
+    }
+    out.extend_from_slice(bytes.get(copied..).unwrap_or_default());
+}
+
+/// Offset behind the quote that ends a valid string.
+fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+    loop {
+        at = find_special(bytes, at);
+        match bytes.get(at) {
+            Some(b'\\') => at = (at + 2).min(bytes.len()),
+            Some(_) => return at + 1,
+            None => return at,
+        }
     }
 }

@@ -58,8 +58,8 @@ pub enum SystemEdit {
         /// The text of the leading block.
         text: Arc<str>,
         /// False: the text of the first block is replaced. True: only when it holds
-        /// [`CLAUDE_CODE_KEYWORD`](super::CLAUDE_CODE_KEYWORD) in any case; else an ephemerally cached block is inserted
-        /// before it.
+        /// [`CLAUDE_CODE_KEYWORD`](super::CLAUDE_CODE_KEYWORD) in any case; else an ephemerally
+        /// cached block is inserted before it.
         insert: bool,
     },
 }
@@ -102,8 +102,8 @@ pub(super) fn apply(outline: &Outline<'_>, edit: &SystemEdit) -> Result<Edited, 
 struct System<'o, 'a> {
     outline: &'o Outline<'a>,
     places: Vec<Place<'a>>,
-    /// The member where the prompt goes, when it stands there as `null`.
-    vacant: Option<Item<'a>>,
+    /// The member of the top level where the prompt goes, if there is one; it may be `null`.
+    member: Option<Item<'a>>,
     /// The array of messages.
     messages: Option<Item<'a>>,
 }
@@ -119,7 +119,7 @@ struct Place<'a> {
 
 impl<'o, 'a> System<'o, 'a> {
     fn read(outline: &'o Outline<'a>) -> Result<Self, EditError> {
-        let mut system = Self { outline, places: Vec::new(), vacant: None, messages: None };
+        let mut system = Self { outline, places: Vec::new(), member: None, messages: None };
         let root = &outline.root;
         match outline.protocol {
             Protocol::Anthropic => system.read_member("system", root.get("system")?, None)?,
@@ -164,7 +164,7 @@ impl<'o, 'a> System<'o, 'a> {
         inner: Option<&'static str>,
     ) -> Result<(), EditError> {
         let Some(whole) = item else { return Ok(()) };
-        self.vacant = Some(whole);
+        self.member = Some(whole);
         let content = match inner {
             _ if whole.kind() == Some(Kind::Null) => None,
             None => Some(whole),
@@ -237,7 +237,7 @@ impl<'o, 'a> System<'o, 'a> {
         } else {
             push_plain(&mut value, text);
         }
-        match &self.vacant {
+        match &self.member {
             Some(item) => splices.replace(item.range(), value),
             None => splices.insert_member(&self.outline.root, name, &value),
         }
