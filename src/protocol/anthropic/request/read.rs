@@ -62,6 +62,8 @@ fn known_member<'a>(
         "tool_choice" => {
             nullable(key, c, rest, |c| tool_choice(request, c))?;
         }
+        // Nothing to understand, but it stood there.
+        "thinking" | "output_config" if is_empty_object(c) => keep(key, c, rest)?,
         "thinking" => {
             if let Some(reasoning) = nullable(key, c, rest, thinking)? {
                 request.reasoning = Reasoning { effort: request.reasoning.effort, ..reasoning };
@@ -149,14 +151,16 @@ fn tools<'a>(request: &mut Request<'a>, c: &mut Cursor<'a>) -> Result<()> {
 }
 
 fn tool<'a>(c: &mut Cursor<'a>) -> Result<Tool<'a>> {
-    match c.peek_str("type") {
-        Some(kind) if kind != "custom" => server_tool(c, kind),
-        type_name => function_tool(c, type_name),
+    match (c.peek_str("type"), c.peek_str("name")) {
+        (type_name, Some(_)) if type_name.as_ref().is_none_or(|kind| *kind == "custom") => {
+            function_tool(c, type_name)
+        }
+        (kind, name) => server_tool(c, kind.unwrap_or_default(), name.unwrap_or_default()),
     }
 }
 
-fn server_tool<'a>(c: &mut Cursor<'a>, kind: JsonStr<'a>) -> Result<Tool<'a>> {
-    let name = c.peek_str("name").unwrap_or_default();
+/// One that the vendor runs, or that is no tool yet known.
+fn server_tool<'a>(c: &mut Cursor<'a>, kind: JsonStr<'a>, name: JsonStr<'a>) -> Result<Tool<'a>> {
     let raw = c.raw()?;
     Ok(new_tool(name, ToolKind::Server { kind, raw }))
 }
@@ -247,6 +251,15 @@ fn thinking<'a>(c: &mut Cursor<'a>) -> Result<Reasoning<'a>> {
         skip(c)
     })?;
     Ok(reasoning)
+}
+
+fn is_empty_object(c: &Cursor<'_>) -> bool {
+    let mut empty = true;
+    let walked = c.clone().object(|_, c| {
+        empty = false;
+        skip(c)
+    });
+    walked.is_ok() && empty
 }
 
 /// The string that stands next, without moving.
