@@ -1,4 +1,15 @@
 //! Errors: `{"type":"error","error":{"type","message"},"request_id"}`.
+//!
+//! ```
+//! use http::StatusCode;
+//! use tower_llm_gateway::protocol::anthropic::fault;
+//! use tower_llm_gateway::protocol::model::FaultKind;
+//!
+//! let body = r#"{"type":"error","error":{"type":"rate_limit_error","message":"Slow down"}}"#;
+//! let error = fault::read(StatusCode::TOO_MANY_REQUESTS, body);
+//! assert_eq!(error.kind, FaultKind::RateLimit);
+//! assert_eq!(error.message, "Slow down");
+//! ```
 
 use bytes::BytesMut;
 use http::StatusCode;

@@ -1,4 +1,17 @@
 //! Finished answers: the `message` object.
+//!
+//! ```
+//! use tower_llm_gateway::protocol::anthropic::response;
+//! use tower_llm_gateway::protocol::model::StopReason;
+//!
+//! let body = r#"{"id":"msg_1","type":"message","role":"assistant","model":"m",
+//!     "content":[{"type":"text","text":"Hello"}],"stop_reason":"end_turn","stop_sequence":null,
+//!     "usage":{"input_tokens":9,"output_tokens":2}}"#;
+//! let answer = response::read(body)?;
+//! let candidate = &answer.candidates[0];
+//! assert_eq!(candidate.stop.as_ref().map(|stop| stop.reason), Some(StopReason::End));
+//! # Ok::<(), tower_llm_gateway::protocol::json::JsonError>(())
+//! ```
 
 use bytes::BytesMut;
 

@@ -409,8 +409,7 @@ fn thinking_fits_into_the_limit() {
     });
     assert_eq!(in_a_tool_loop, (json!(4096), json!(null), degrade));
 
-    let mut adaptive = Target::default();
-    adaptive.adaptive_thinking = true;
+    let adaptive = Target { adaptive_thinking: true, ..Target::default() };
     let mut request = chat();
     request.reasoning.effort = high;
     request.reasoning.show = Some(Show::Summary);

@@ -27,10 +27,12 @@ fn transcode(stream: &[u8]) -> BytesMut {
     let mut out = BytesMut::new();
     let mut reader = Reader::new();
     let mut writer = Writer::new(answer(Some(Protocol::Anthropic)));
-    for (name, data) in split(stream) {
-        let event = sse::Event { name: &name, data: &data, ..sse::Event::default() };
+    let mut decoder = sse::Decoder::new();
+    let mut on_event = |event: sse::Event<'_>| {
         reader.event(&event, &mut |event| writer.write(event, &mut out));
-    }
+    };
+    decoder.push(stream, &mut on_event).unwrap();
+    decoder.finish(&mut on_event).unwrap();
     reader.finish(&mut |event| writer.write(event, &mut out));
     assert!(writer.is_done());
     out
