@@ -1,1 +1,98 @@
-//! Stub.
+//! Counts requests, bytes, times and tokens.
+//!
+//! Watches requests and answers pass, and shows the sums by a [`Stats`] handle. It never changes
+//! a byte, and never fails or delays anything.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, Full};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_llm_gateway::StatsLayer;
+//!
+//! # tokio_test::block_on(async {
+//! let layer = StatsLayer::new();
+//! let stats = layer.stats();
+//! let service = ServiceBuilder::new().layer(layer).service(service_fn(|_| async {
+//!     let answer = r#"{"model":"m","usage":{"input_tokens":7,"output_tokens":3}}"#;
+//!     let response = Response::builder().header("content-type", "application/json");
+//!     response.body(Full::new(Bytes::from(answer)))
+//! }));
+//! let request = Request::post("/v1/messages").body(Full::new(Bytes::from("{}"))).unwrap();
+//! let response = service.oneshot(request).await.unwrap();
+//! assert_eq!(stats.snapshot().in_flight, 1);
+//! response.into_body().collect().await.unwrap();
+//!
+//! let snapshot = stats.snapshot();
+//! assert_eq!((snapshot.in_flight, snapshot.totals.successes), (0, 1));
+//! assert_eq!(snapshot.models["m"].tokens.input, 7);
+//! # });
+//! ```
+//!
+//! # What is counted
+//!
+//! A request is in flight until its answer ends, by whichever of four ends: read, declared, broken
+//! off, or left by the client, who may also leave before there is an answer. It succeeded with a
+//! status below 400 and no error within; it failed with another one, a broken answer, or none. A
+//! client who leaves is no failure.
+//!
+//! Tokens come from the [`Exchange`](crate::context::Exchange) where an inner layer left them
+//! there, else from the bytes of the answer, by
+//! [`protocol::scan`](crate::protocol::scan). Where neither says it, as in an encoded answer, they
+//! are unknown, not 0. The model is the one asked of the upstream, else of the gateway, else the
+//! one that answers.
+//!
+//! # Limits
+//!
+//! | What | Limit |
+//! |---|---|
+//! | finished requests | [`MAX_RECENT`] |
+//! | failed ones, with the beginning of their bodies | [`MAX_ERRORS`], [`MAX_ERROR_BODY`] each |
+//! | paths, models | [`MAX_PATHS`], [`MAX_MODELS`]; all others together as [`OTHER`] |
+//! | length of a path, of a model's name | [`MAX_PATH`], [`MAX_MODEL`] |
+//! | minutes of the time series | [`MAX_MINUTES`] |
+//!
+//! A path or a model gets an entry of its own only by a request that succeeded. No query, no
+//! header and no key is kept; the body of an error answer is, as the upstream wrote it.
+//!
+//! # Order
+//!
+//! Outermost, so that refusals of other layers count. It puts the
+//! [`Exchange`](crate::context::Exchange) into the request.
+//!
+//! # Buffering, Cancellation, Errors
+//!
+//! Nothing is held back. What is read out of passing bytes is bounded. Dropping the future or the
+//! body is an end like any other. Errors are those of the inner service.
+
+mod capture;
+mod clock;
+mod counters;
+mod future;
+mod handle;
+mod histogram;
+mod layer;
+mod names;
+mod observe;
+mod record;
+mod report;
+mod ring;
+mod service;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub use capture::MAX_ERROR_BODY;
+pub use counters::{MAX_ERRORS, MAX_MINUTES, MAX_MODELS, MAX_PATHS, MAX_RECENT};
+pub use future::ResponseFuture;
+pub use handle::Stats;
+pub use histogram::Percentiles;
+pub use layer::StatsLayer;
+pub use names::{MAX_MODEL, MAX_PATH, OTHER};
+pub use observe::{RequestObserver, ResponseObserver};
+pub use report::STALE_AFTER;
+pub use service::StatsService;
+pub use snapshot::{
+    CountStats, Latency, ModelStats, PathStats, Performance, Point, RequestStats, Snapshot,
+    StatsQuery, Summary, TimeSeries, TokenStats, TotalStats,
+};

@@ -64,6 +64,28 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// The name in stats and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientCancel => "client_cancel",
+            Self::BadRequest => "bad_request",
+            Self::NotFound => "not_found",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMedia => "unsupported_media",
+            Self::ContextTooLong => "context_too_long",
+            Self::ContentPolicy => "content_policy",
+            Self::Auth => "auth",
+            Self::Permission => "permission",
+            Self::Billing => "billing",
+            Self::RateLimit => "rate_limit",
+            Self::Overloaded => "overloaded",
+            Self::Upstream => "upstream",
+            Self::Transport => "transport",
+            Self::Timeout => "timeout",
+        }
+    }
+
     /// The status to answer with where the upstream gave none.
     #[must_use]
     pub fn status(self) -> StatusCode {
