@@ -6,9 +6,9 @@
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 
-use super::Protocol;
 use super::json::{JsonStr, ObjectWriter};
 use super::model::{ApiError, FaultKind};
+use super::{Protocol, anthropic};
 
 /// The status that a protocol has for a kind of fault.
 ///
@@ -23,12 +23,9 @@ use super::model::{ApiError, FaultKind};
 /// ```
 #[must_use]
 pub fn status(protocol: Option<Protocol>, kind: FaultKind) -> StatusCode {
-    let status = kind.status();
-    match (protocol, kind) {
-        (Some(Protocol::Anthropic), FaultKind::Overloaded) => {
-            StatusCode::from_u16(529).unwrap_or(status)
-        }
-        _ => status,
+    match protocol {
+        Some(Protocol::Anthropic) => anthropic::fault::status(kind, kind.status()),
+        _ => kind.status(),
     }
 }
 
@@ -50,30 +47,25 @@ pub fn status(protocol: Option<Protocol>, kind: FaultKind) -> StatusCode {
 #[must_use]
 pub fn body(protocol: Option<Protocol>, status: StatusCode, error: &ApiError<'_>) -> Bytes {
     let mut out = BytesMut::with_capacity(128 + error.message.escaped().len());
-    let mut object = ObjectWriter::begin(&mut out);
     match protocol {
-        Some(Protocol::Anthropic) => write_anthropic(&mut object, error),
-        Some(Protocol::OpenAiChat | Protocol::OpenAiResponses) => write_openai(&mut object, error),
-        Some(Protocol::Gemini) => write_gemini(&mut object, status, error),
-        Some(Protocol::DashScope) => write_dashscope(&mut object, error),
-        None => {
+        Some(Protocol::Anthropic) => anthropic::fault::write(error, &mut out),
+        Some(Protocol::OpenAiChat | Protocol::OpenAiResponses) => {
+            object(&mut out, |object| write_openai(object, error));
+        }
+        Some(Protocol::Gemini) => object(&mut out, |object| write_gemini(object, status, error)),
+        Some(Protocol::DashScope) => object(&mut out, |object| write_dashscope(object, error)),
+        None => object(&mut out, |object| {
             object.plain("error", status.canonical_reason().unwrap_or("Error"));
             object.str("message", &error.message);
-        }
+        }),
     }
-    object.end();
     out.freeze()
 }
 
-fn write_anthropic(object: &mut ObjectWriter<'_>, error: &ApiError<'_>) {
-    object.plain("type", "error");
-    object.object("error", |object| {
-        object.plain("type", Words::of(error.kind).anthropic);
-        object.str("message", &error.message);
-    });
-    if let Some(id) = &error.request_id {
-        object.str("request_id", id);
-    }
+fn object(out: &mut BytesMut, fill: impl FnOnce(&mut ObjectWriter<'_>)) {
+    let mut object = ObjectWriter::begin(out);
+    fill(&mut object);
+    object.end();
 }
 
 fn write_openai(object: &mut ObjectWriter<'_>, error: &ApiError<'_>) {
@@ -109,9 +101,8 @@ fn str_or_null(object: &mut ObjectWriter<'_>, name: &str, value: Option<&JsonStr
     }
 }
 
-/// What each vendor calls a kind of fault.
+/// What each vendor calls a kind of fault; Messages keeps its words in [`anthropic::fault`].
 struct Words {
-    anthropic: &'static str,
     openai: &'static str,
     openai_code: Option<&'static str>,
     gemini: &'static str,
@@ -120,8 +111,7 @@ struct Words {
 
 impl Words {
     fn of(kind: FaultKind) -> Self {
-        let words = |anthropic, openai, openai_code, gemini, dashscope| Self {
-            anthropic,
+        let words = |openai, openai_code, gemini, dashscope| Self {
             openai,
             openai_code,
             gemini,
@@ -130,65 +120,48 @@ impl Words {
         let bad = "invalid_request_error";
         match kind {
             FaultKind::BadRequest | FaultKind::UnsupportedMedia => {
-                words(bad, bad, None, "INVALID_ARGUMENT", "InvalidParameter")
+                words(bad, None, "INVALID_ARGUMENT", "InvalidParameter")
             }
-            FaultKind::ClientCancel => words(bad, bad, None, "CANCELLED", "BadRequest"),
+            FaultKind::ClientCancel => words(bad, None, "CANCELLED", "BadRequest"),
             FaultKind::NotFound => {
-                words("not_found_error", bad, Some("model_not_found"), "NOT_FOUND", "ModelNotFound")
+                words(bad, Some("model_not_found"), "NOT_FOUND", "ModelNotFound")
             }
-            FaultKind::TooLarge => {
-                words("request_too_large", bad, None, "INVALID_ARGUMENT", "BadRequest.TooLarge")
+            FaultKind::TooLarge => words(bad, None, "INVALID_ARGUMENT", "BadRequest.TooLarge"),
+            FaultKind::ContextTooLong => {
+                words(bad, Some("context_length_exceeded"), "INVALID_ARGUMENT", "InvalidParameter")
             }
-            FaultKind::ContextTooLong => words(
-                bad,
-                bad,
-                Some("context_length_exceeded"),
-                "INVALID_ARGUMENT",
-                "InvalidParameter",
-            ),
             FaultKind::ContentPolicy => words(
-                bad,
                 bad,
                 Some("content_policy_violation"),
                 "INVALID_ARGUMENT",
                 "DataInspectionFailed",
             ),
-            FaultKind::Auth => words(
-                "authentication_error",
-                bad,
-                Some("invalid_api_key"),
-                "UNAUTHENTICATED",
-                "InvalidApiKey",
-            ),
-            FaultKind::Permission => words(
-                "permission_error",
-                "permission_error",
-                None,
-                "PERMISSION_DENIED",
-                "AccessDenied",
-            ),
+            FaultKind::Auth => {
+                words(bad, Some("invalid_api_key"), "UNAUTHENTICATED", "InvalidApiKey")
+            }
+            FaultKind::Permission => {
+                words("permission_error", None, "PERMISSION_DENIED", "AccessDenied")
+            }
             FaultKind::Billing => words(
-                "billing_error",
                 "insufficient_quota",
                 Some("insufficient_quota"),
                 "FAILED_PRECONDITION",
                 "Arrearage",
             ),
             FaultKind::RateLimit => words(
-                "rate_limit_error",
                 "rate_limit_exceeded",
                 Some("rate_limit_exceeded"),
                 "RESOURCE_EXHAUSTED",
                 "Throttling",
             ),
             FaultKind::Overloaded => {
-                words("overloaded_error", "server_error", None, "UNAVAILABLE", "ServiceUnavailable")
+                words("server_error", None, "UNAVAILABLE", "ServiceUnavailable")
             }
             FaultKind::Upstream | FaultKind::Transport => {
-                words("api_error", "server_error", None, "INTERNAL", "InternalError")
+                words("server_error", None, "INTERNAL", "InternalError")
             }
             FaultKind::Timeout => {
-                words("timeout_error", "server_error", None, "DEADLINE_EXCEEDED", "RequestTimeOut")
+                words("server_error", None, "DEADLINE_EXCEEDED", "RequestTimeOut")
             }
         }
     }
