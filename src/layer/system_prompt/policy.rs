@@ -53,6 +53,12 @@ impl Refusal {
     }
 }
 
+impl From<EditError> for Refusal {
+    fn from(error: EditError) -> Self {
+        Self::new(FaultKind::BadRequest, error.to_string())
+    }
+}
+
 type Decide = dyn Fn(&PromptRequest<'_>) -> SystemEdit + Send + Sync;
 
 #[derive(Clone)]
@@ -105,26 +111,13 @@ impl Config {
         exchange: &Exchange,
         body: &[u8],
     ) -> Result<Edited, Refusal> {
-        let edited = Outline::read(route.protocol, body).and_then(|outline| {
-            let facts = outline.facts(&parts.uri, &parts.headers)?;
-            let known = RequestFacts::from(&facts);
-            let allowed = exchange.update(|exchange| {
-                let allowed = exchange.principal.as_ref().is_none_or(|principal| {
-                    let model = known.model.as_deref();
-                    model.map_or(!principal.is_limited(), |model| principal.allows_model(model))
-                });
-                exchange.request = Some(known);
-                allowed
-            });
-            if !allowed {
-                return Ok(Err(Refusal::new(
-                    FaultKind::Permission,
-                    "this model is not allowed for this key",
-                )));
-            }
-            self.edit(route, parts, &outline, &facts).map(Ok)
-        });
-        edited.unwrap_or_else(|error| self.invalid(exchange, &error))
+        let outline = match Outline::read(route.protocol, body) {
+            Ok(outline) => outline,
+            Err(error) => return self.invalid(exchange, error),
+        };
+        let facts = outline.facts(&parts.uri, &parts.headers)?;
+        leave_facts(exchange, &facts)?;
+        Ok(self.edit(route, parts, &outline, &facts)?)
     }
 
     fn edit(
@@ -150,14 +143,28 @@ impl Config {
         }
     }
 
-    fn invalid(&self, exchange: &Exchange, error: &EditError) -> Result<Edited, Refusal> {
+    fn invalid(&self, exchange: &Exchange, error: EditError) -> Result<Edited, Refusal> {
         // A model that we cannot read may be one that the caller must not use.
         let limited =
             exchange.read(|facts| facts.principal.as_ref().is_some_and(Principal::is_limited));
-        let pass = matches!(error, EditError::NotJson(_)) && self.on_invalid == OnInvalid::Pass;
-        if pass && !limited {
-            return Ok(Edited::Unchanged);
+        if limited || self.on_invalid == OnInvalid::Refuse {
+            return Err(error.into());
         }
-        Err(Refusal::new(FaultKind::BadRequest, error.to_string()))
+        Ok(Edited::Unchanged)
     }
+}
+
+/// Tells the other layers what the request says; refuses a model that is none of the caller's.
+fn leave_facts(exchange: &Exchange, facts: &Facts<'_>) -> Result<(), Refusal> {
+    let request = RequestFacts::from(facts);
+    let allowed = exchange.update(|exchange| {
+        let model = exchange.request.insert(request).model.as_deref();
+        exchange.principal.as_ref().is_none_or(|principal| {
+            model.map_or(!principal.is_limited(), |model| principal.allows_model(model))
+        })
+    });
+    if allowed {
+        return Ok(());
+    }
+    Err(Refusal::new(FaultKind::Permission, "this model is not allowed for this key"))
 }
