@@ -82,7 +82,9 @@ impl BlockWriter<'_, '_> {
     fn carries_reasoning(&mut self, text: Option<&JsonStr<'_>>, seal: &Option<Seal<'_>>) -> bool {
         let ours = seal.as_ref().is_some_and(|seal| seal.vendor == Vendor::Anthropic);
         let readable = text.is_some_and(|text| !text.is_empty());
-        if ours || (readable && matches!(self.call_ids, CallIds::Unique(_))) {
+        // Only an answer is given new ids.
+        let to_client = matches!(self.call_ids, CallIds::Unique(_));
+        if ours || (readable && to_client) {
             return true;
         }
         let piece = text.or(seal.as_ref().map(|seal| &seal.data));

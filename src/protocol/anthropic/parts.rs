@@ -16,31 +16,42 @@ pub(super) struct Contents<'a> {
     pub(super) plain: bool,
 }
 
+/// Blocks in blocks beyond this level are kept whole. Messages itself nests twice (text in a
+/// document in a tool result); more would only let a hostile body be skimmed once per level.
+const MAX_NESTED: u8 = 3;
+
 /// Reads a string or a list of blocks.
 pub(super) fn read_contents<'a>(c: &mut Cursor<'a>) -> Result<Contents<'a>> {
+    contents_at(0, c)
+}
+
+fn contents_at<'a>(level: u8, c: &mut Cursor<'a>) -> Result<Contents<'a>> {
     if c.kind()? == Kind::String {
         return Ok(Contents { parts: vec![Part::text(c.string()?)], plain: true });
     }
     let mut parts = Vec::new();
     c.array(|_, c| {
-        parts.push(read_part(c)?);
+        parts.push(part_at(level, c)?);
         Ok(())
     })?;
     Ok(Contents { parts, plain: false })
 }
 
 /// Reads one block. One of an unknown type, or without what its type demands, is kept whole.
-pub(super) fn read_part<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>> {
+fn part_at<'a>(level: u8, c: &mut Cursor<'a>) -> Result<Part<'a>> {
+    if level > MAX_NESTED {
+        return Ok(Part::new(Content::Other { kind: JsonStr::default(), raw: c.raw()? }));
+    }
     let kind = c.peek_str("type").unwrap_or_default();
     let mut ahead = c.clone();
     let known = match &*kind.decode() {
         "text" => text(&mut ahead)?,
-        "image" => media(&mut ahead, MediaKind::Image)?,
-        "document" => media(&mut ahead, MediaKind::Document)?,
+        "image" => media(level, &mut ahead, MediaKind::Image)?,
+        "document" => media(level, &mut ahead, MediaKind::Document)?,
         "thinking" => thinking(&mut ahead)?,
         "redacted_thinking" => redacted_thinking(&mut ahead)?,
         "tool_use" => tool_use(&mut ahead)?,
-        "tool_result" => tool_result(&mut ahead)?,
+        "tool_result" => tool_result(level, &mut ahead)?,
         _ => None,
     };
     if let Some(part) = known {
@@ -89,14 +100,14 @@ fn text<'a>(c: &mut Cursor<'a>) -> Result<Option<Part<'a>>> {
     Ok(common.part(Content::Text { text, citations }))
 }
 
-fn media<'a>(c: &mut Cursor<'a>, kind: MediaKind) -> Result<Option<Part<'a>>> {
+fn media<'a>(level: u8, c: &mut Cursor<'a>, kind: MediaKind) -> Result<Option<Part<'a>>> {
     let mut common = Common::default();
     let mut source = None;
     let (mut title, mut context, mut citations) = (None, None, None);
     c.object(|key, c| {
         let rest = &mut common.rest;
         match &*key.decode() {
-            "source" => source = nullable(&key, c, rest, media_source)?,
+            "source" => source = nullable(&key, c, rest, |c| media_source(level, c))?,
             "title" => title = nullable(&key, c, rest, Cursor::string)?,
             "context" => context = nullable(&key, c, rest, Cursor::string)?,
             "citations" => citations = nullable(&key, c, rest, Cursor::raw)?,
@@ -111,17 +122,17 @@ fn media<'a>(c: &mut Cursor<'a>, kind: MediaKind) -> Result<Option<Part<'a>>> {
 }
 
 /// A source with anything that the hub has no place for is kept whole.
-fn media_source<'a>(c: &mut Cursor<'a>) -> Result<MediaSource<'a>> {
+fn media_source<'a>(level: u8, c: &mut Cursor<'a>) -> Result<MediaSource<'a>> {
     let kind = c.peek_str("type").unwrap_or_default();
     let mut ahead = c.clone();
-    if let Some(source) = known_source(&kind.decode(), &mut ahead)? {
+    if let Some(source) = known_source(level, &kind.decode(), &mut ahead)? {
         *c = ahead;
         return Ok(source);
     }
     c.raw().map(MediaSource::Other)
 }
 
-fn known_source<'a>(kind: &str, c: &mut Cursor<'a>) -> Result<Option<MediaSource<'a>>> {
+fn known_source<'a>(level: u8, kind: &str, c: &mut Cursor<'a>) -> Result<Option<MediaSource<'a>>> {
     // The member that the kind demands.
     let wanted = match kind {
         "base64" | "text" => "data",
@@ -139,7 +150,7 @@ fn known_source<'a>(kind: &str, c: &mut Cursor<'a>) -> Result<Option<MediaSource
         match &*key.decode() {
             "type" => skip(c)?,
             "media_type" if wanted == "data" => media_type = Some(c.string()?),
-            "content" if wanted == "content" => contents = Some(read_contents(c)?),
+            "content" if wanted == "content" => contents = Some(contents_at(level + 1, c)?),
             name if name == wanted => text = Some(c.string()?),
             _ => {
                 strange = true;
@@ -226,14 +237,14 @@ fn tool_use<'a>(c: &mut Cursor<'a>) -> Result<Option<Part<'a>>> {
     })))
 }
 
-fn tool_result<'a>(c: &mut Cursor<'a>) -> Result<Option<Part<'a>>> {
+fn tool_result<'a>(level: u8, c: &mut Cursor<'a>) -> Result<Option<Part<'a>>> {
     let mut common = Common::default();
     let (mut call_id, mut contents, mut is_error) = (None, None, None);
     c.object(|key, c| {
         let rest = &mut common.rest;
         match &*key.decode() {
             "tool_use_id" => call_id = nullable(&key, c, rest, Cursor::string)?,
-            "content" => contents = nullable(&key, c, rest, read_contents)?,
+            "content" => contents = nullable(&key, c, rest, |c| contents_at(level + 1, c))?,
             "is_error" => is_error = nullable(&key, c, rest, Cursor::bool)?,
             _ => common.member(&key, c)?,
         }

@@ -194,6 +194,16 @@ fn answers() {
 }
 
 #[test]
+fn deep_nesting_is_kept_whole() {
+    let mut value = json!({"type": "text", "text": 5});
+    for _ in 0..20 {
+        value = json!({"type": "tool_result", "tool_use_id": "a", "content": [value]});
+    }
+    let request = block(&value);
+    assert_eq!(request_back(&request.to_string()), Some(request));
+}
+
+#[test]
 fn wrong_shapes_are_named() {
     for (text, pointer) in [
         ("[]", ""),
