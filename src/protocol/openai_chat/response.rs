@@ -1,11 +1,24 @@
 //! Finished answers: `chat.completion`.
+//!
+//! ```
+//! use tower_llm_gateway::protocol::model::StopReason;
+//! use tower_llm_gateway::protocol::openai_chat::response;
+//!
+//! let text = r#"{"id":"c","object":"chat.completion","created":1,"model":"gpt-5","choices":[
+//!     {"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
+//! let response = response::read(text)?;
+//! let stop = response.candidates[0].stop.as_ref().map(|stop| stop.reason);
+//! assert_eq!(stop, Some(StopReason::End));
+//! # Ok::<(), tower_llm_gateway::protocol::json::JsonError>(())
+//! ```
 
 use bytes::BytesMut;
 
+use super::content::piece_of;
 use super::finish::{self, Shape};
 use super::message::{self, Message, Said};
 use super::tokens;
-use super::wire::{lenient, write_rest};
+use super::wire::{lenient, string_of, write_rest};
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{
     Candidate, Content, Part, Response, Rest, Spelling, Stop, StopReason, ToolCall,
@@ -87,7 +100,7 @@ fn read_candidate<'a>(position: usize, c: &mut Cursor<'a>) -> Result<Candidate<'
                 }
             }
             "message" if c.kind()? != Kind::Null => message = Some(Message::read(c)?),
-            "finish_reason" => word = lenient(Kind::String, &key, c, &mut rest, Cursor::string)?,
+            "finish_reason" => word = Some(c.raw()?),
             "logprobs" => logprobs = lenient(Kind::Object, &key, c, &mut rest, Cursor::raw)?,
             _ => rest.keep(key.clone(), c.raw()?),
         }
@@ -102,7 +115,11 @@ fn read_candidate<'a>(position: usize, c: &mut Cursor<'a>) -> Result<Candidate<'
         said
     });
     let Said { parts, spelling, rest: message_rest } = said.unwrap_or_default();
-    let stop = word.and_then(|word| finish::read(word, shape(&parts)));
+    let stop = word.as_ref().and_then(string_of).and_then(|word| finish::read(word, shape(&parts)));
+    // `null`, or one of the words that say nothing.
+    if let Some(word) = word.filter(|_| stop.is_none()) {
+        rest.keep(JsonStr::from_plain("finish_reason"), word);
+    }
     Ok(Candidate { index, parts, stop, logprobs, spelling, message_rest, rest })
 }
 
@@ -257,6 +274,9 @@ fn report_candidate(candidate: &Candidate<'_>, report: &mut Reporter<'_>) {
             }
             Content::Other { raw, .. } => {
                 report.piece(raw.as_str(), Severity::Degrade, "no such part in Chat Completions");
+            }
+            Content::Media(media) => {
+                report.piece(piece_of(media), Severity::Degrade, "no media in an answer of Chat");
             }
             _ => {}
         }

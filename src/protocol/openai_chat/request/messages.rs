@@ -10,7 +10,7 @@ use crate::protocol::model::{
     CacheMark, Content, Instruction, Media, MediaKind, MediaSource, Part, Place, Request, Rest,
     Role, Seal, Spelling, ToolCall, ToolResult, Turn, Vendor,
 };
-use crate::protocol::openai_chat::content::{write_media, write_own, write_text};
+use crate::protocol::openai_chat::content::{piece_of, write_media, write_own, write_text};
 use crate::protocol::openai_chat::message::{texts, write_said};
 use crate::protocol::openai_chat::wire::{push_joined, write_rest};
 use crate::protocol::report::{Reporter, Severity};
@@ -201,7 +201,7 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
             let reason = "no citations in Chat Completions";
             self.report.piece(citations.as_str(), Severity::Degrade, reason);
         }
-        let (piece, reason) = match (media.kind, &media.source) {
+        let reason = match (media.kind, &media.source) {
             (MediaKind::Image, MediaSource::Base64 { .. } | MediaSource::Url(_))
             | (MediaKind::Audio | MediaKind::Document, MediaSource::Base64 { .. }) => {
                 content.push(Item::Media(media));
@@ -215,15 +215,11 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
                 parts.iter().for_each(|part| self.collect(part, content));
                 return;
             }
-            (_, MediaSource::Url(url)) => (url.escaped(), "a medium by URL that is no image"),
-            (_, MediaSource::File(id)) => (id.escaped(), "a file at another vendor"),
-            (_, MediaSource::Base64 { data, .. } | MediaSource::Text { data, .. }) => {
-                (data.escaped(), "a medium that Chat Completions does not take")
-            }
-            (_, MediaSource::Other(raw)) => (raw.as_str(), "an unknown source of a medium"),
-            (_, MediaSource::Parts { .. }) => ("", "a medium made of parts"),
+            (_, MediaSource::Url(_)) => "a medium by URL that is no image",
+            (_, MediaSource::File(_)) => "a file at another vendor",
+            _ => "a medium that Chat Completions does not take",
         };
-        self.report.piece(piece, Severity::Fatal, reason);
+        self.report.piece(piece_of(media), Severity::Fatal, reason);
     }
 
     fn assistant(&mut self, index: usize, turn: &'m Turn<'a>, items: &mut ArrayWriter<'_>) {
@@ -279,10 +275,12 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
                 }
                 (None, _) => return None,
             },
-            Content::Media(_) | Content::ToolResult(_) => {
-                self.report.piece("", Severity::Degrade, "no such part of an assistant");
+            Content::Media(media) => {
+                let reason = "no media of an assistant in Chat Completions";
+                self.report.piece(piece_of(media), Severity::Degrade, reason);
                 return None;
             }
+            Content::ToolResult(_) => return None,
             Content::Other { raw, .. } => {
                 let reason = "no such part in Chat Completions";
                 self.report.piece(raw.as_str(), Severity::Degrade, reason);

@@ -119,12 +119,13 @@ fn read_messages<'a>(request: &mut Request<'a>, c: &mut Cursor<'a>) -> Result<()
     c.array(|_, c| {
         let start = c.clone();
         let message = Message::read(c)?;
-        let role = message.role.decode().into_owned();
-        let result = matches!(role.as_str(), "tool" | "function");
+        let role = message.role.clone();
+        let role = &*role.decode();
+        let result = matches!(role, "tool" | "function");
         if role != "assistant" && message.is_said() {
             return Err(start.error("only an assistant refuses, thinks or calls tools"));
         }
-        match role.as_str() {
+        match role {
             "system" | "developer" => {
                 let place = Place::Before(request.turns.len());
                 request.instructions.push(instruction(message, role == "developer", place));

@@ -1,1 +1,416 @@
-//! Requests and answers of other protocols in Chat's words.
+//! Requests and answers in all their forms: Chat's own come back, others' are said in Chat's words.
+
+use bytes::BytesMut;
+use serde_json::{Value, json};
+
+use super::{json as parse, write_request, write_response};
+use crate::protocol::json::{JsonStr, Raw};
+use crate::protocol::model::{
+    Content, Part, Request, Role, SealKind, Stop, StopReason, ToolArguments, ToolCall,
+    ToolCallKind, ToolResult, Turn, Vendor,
+};
+use crate::protocol::openai_chat::{request, response};
+use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::{Answer, Protocol, Target, anthropic};
+
+#[test]
+fn own_requests_come_back() {
+    let messages = [
+        r#"{"role":"user","content":"a\"\u00e9\ud83d\ude00"}"#,
+        r#"{"role":"user","content":"","name":"n"}"#,
+        r#"{"role":"user","content":[],"x":1}"#,
+        r#"{"role":"user","content":null}"#,
+        r#"{"role":"user"}"#,
+        r#"{"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}],"cache_control":{}}"#,
+        r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a/b.png","detail":"low"}}]}"#,
+        r#"{"role":"user","content":[{"type":"image_url","image_url":"data:image\/png;base64,AA\/A"}]}"#,
+        r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA","fps":1}}]}"#,
+        r#"{"role":"user","content":[{"type":"image_url"},{"type":"text"},{"type":"text","text":1},{"type":"video_url","video_url":{"url":"u"}}]}"#,
+        r#"{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"AA","format":"wav"}}]}"#,
+        r#"{"role":"user","content":[{"type":"file","file":{"file_id":"f"}},{"type":"file","file":{"filename":"n","file_data":"data:application/pdf;base64,AA"}},{"type":"file","file":{}}]}"#,
+        r#"{"role":"system","content":[{"type":"text","text":"a"}],"name":"n"}"#,
+        r#"{"role":"developer","content":"a","x":null}"#,
+        r#"{"role":"assistant","content":"a","refusal":null,"annotations":[],"audio":{"id":"x"}}"#,
+        r#"{"role":"assistant","content":"a","annotations":[{"type":"url_citation"}]}"#,
+        r#"{"role":"assistant","content":null,"refusal":"no"}"#,
+        r#"{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"refusal","refusal":"no"}]}"#,
+        r#"{"role":"assistant","content":[]}"#,
+        r#"{"role":"assistant","content":"","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":""}}]}"#,
+        r#"{"role":"assistant","tool_calls":[{"id":"a","type":"function","index":0,"function":{"name":"f","arguments":"{\"a\":1}","x":1}},{"id":"b","type":"custom","custom":{"name":"g","input":"i"}}]}"#,
+        r#"{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":{"a":1}},"extra_content":{"google":{"thought_signature":"s"}}}]}"#,
+        r#"{"role":"assistant","content":"a","tool_calls":[],"function_call":null}"#,
+        r#"{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}}"#,
+        r#"{"role":"assistant","content":"a","reasoning_content":"r"}"#,
+        r#"{"role":"assistant","content":"a","reasoning":"r"}"#,
+        r#"{"role":"assistant","content":"a","reasoning":"r","reasoning_content":"r"}"#,
+        r#"{"role":"assistant","content":"a","reasoning":"","reasoning_details":[]}"#,
+        r#"{"role":"assistant","content":"a","reasoning":"r","reasoning_details":[{"type":"reasoning.text","text":"r","signature":"s","format":"anthropic-claude-v1","index":0},{"type":"reasoning.encrypted","data":"d","format":"openai-responses-v1","id":null}]}"#,
+        r#"{"role":"assistant","content":"a","reasoning_details":[{"type":"reasoning.summary","summary":"r","format":"unknown"}]}"#,
+        r#"{"role":"assistant","content":"a","reasoning_content":"r","reasoning_details":[{"type":"reasoning.text","signature":"s","format":"anthropic-claude-v1"},{"type":"reasoning.encrypted","data":"d","format":"anthropic-claude-v1"}]}"#,
+        r#"{"role":"assistant","content":"a","reasoning_content":"r","reasoning_details":[{"type":"new"}]}"#,
+        r#"{"role":"assistant","content":"a","reasoning_details":[{"type":"new"}]}"#,
+        r#"{"role":"tool","tool_call_id":"a","content":"r"}"#,
+        r#"{"role":"tool","tool_call_id":"a","content":[{"type":"text","text":"r"}],"name":"f","x":1}"#,
+        r#"{"role":"tool","tool_call_id":"a","content":""}"#,
+        r#"{"role":"function","name":"f","content":"r"}"#,
+    ];
+    for message in messages {
+        let text = format!(r#"{{"model":"m","messages":[{message}]}}"#);
+        assert_eq!(write_request(&text), parse(&text), "{message}");
+    }
+    let all = format!(r#"{{"messages":[{}],"model":"m"}}"#, messages.join(","));
+    assert_eq!(write_request(&all), parse(&all));
+}
+
+#[test]
+fn own_settings_come_back() {
+    for members in [
+        r#""max_tokens":5"#,
+        r#""max_tokens":5,"max_completion_tokens":6"#,
+        r#""max_completion_tokens":6,"max_tokens":5"#,
+        r#""max_tokens":null,"stop":null,"tools":null"#,
+        r#""stop":"a""#,
+        r#""stop":["a","b","c","d","e"]"#,
+        r#""stop":[]"#,
+        r#""user":"u""#,
+        r#""safety_identifier":"u","user":"v""#,
+        r#""tools":[]"#,
+        r#""tools":[{"type":"function","function":{"name":"f"}}]"#,
+        r#""tools":[{"type":"function","function":{"name":"f","description":null,"parameters":{"type":"object"},"strict":true,"x":1},"y":2,"cache_control":{"type":"ephemeral"}}]"#,
+        r#""tools":[{"type":"custom","custom":{"name":"f","description":"d","format":{"type":"text"}}},{"type":"web_search","x":1}],"tool_choice":{"type":"custom","custom":{"name":"f"}}"#,
+        r#""functions":[{"name":"f","parameters":{}}],"function_call":{"name":"f"}"#,
+        r#""functions":[{"name":"f"}],"function_call":"auto""#,
+        r#""tool_choice":"required","parallel_tool_calls":false"#,
+        r#""tool_choice":{"type":"auto"}"#,
+        r#""tool_choice":{"type":"function","function":{"name":"f"}}"#,
+        r#""tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[{"type":"function","function":{"name":"f"}}]}}"#,
+        r#""tool_choice":{"type":"new","x":1}"#,
+        r#""tool_choice":"new""#,
+        r#""response_format":{"type":"text"}"#,
+        r#""response_format":{"type":"json_object"}"#,
+        r#""response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"a":1},"strict":null,"description":"d","x":1}}"#,
+        r#""response_format":{"type":"json_schema","json_schema":{"name":"n"},"y":1}"#,
+        r#""response_format":{"type":"new"}"#,
+        r#""reasoning_effort":"xhigh","verbosity":"low""#,
+        r#""reasoning_effort":"new""#,
+        r#""stream":true,"stream_options":{"include_usage":true}"#,
+        r#""stream":true,"stream_options":{"include_usage":false,"include_obfuscation":true}"#,
+        r#""stream":false,"stream_options":{}"#,
+        r#""n":2,"seed":-1,"logit_bias":{"5":-100},"logprobs":true,"top_logprobs":3,"temperature":0.10,"top_p":1"#,
+        r#""frequency_penalty":1e0,"presence_penalty":-2,"top_k":4,"repetition_penalty":1.1,"min_p":0.1"#,
+        r#""metadata":{"a":"b"},"store":false,"service_tier":"flex","prompt_cache_key":"k","modalities":["text"]"#,
+    ] {
+        let text = format!(r#"{{"model":"m","messages":[],{members}}}"#);
+        assert_eq!(write_request(&text), parse(&text), "{members}");
+    }
+}
+
+#[test]
+fn wrong_requests_name_the_place() {
+    for (text, pointer) in [
+        (r#"{"messages":[{"role":"robot","content":"a"}]}"#, "/messages/0"),
+        (r#"{"messages":[{"role":"user","content":5}]}"#, "/messages/0/content"),
+        (r#"{"messages":[{"role":"user","content":["a"]}]}"#, "/messages/0/content/0"),
+        (r#"{"messages":[{"role":"user","tool_calls":[{}]}]}"#, "/messages/0"),
+        (r#"{"stream":"yes"}"#, "/stream"),
+        (r#"{"stop":[1]}"#, "/stop/0"),
+        (r#"{"temperature":"hot"}"#, "/temperature"),
+        ("[]", ""),
+        ("{} x", ""),
+    ] {
+        assert_eq!(request::read(text).unwrap_err().pointer(), pointer, "{text}");
+    }
+}
+
+#[test]
+fn tool_messages_become_one_turn() {
+    let text = r#"{"messages":[
+        {"role":"system","content":"s"},
+        {"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},
+        {"role":"tool","tool_call_id":"a","content":"1"},
+        {"role":"tool","tool_call_id":"b","content":"2"},
+        {"role":"developer","content":"d"},
+        {"role":"tool","tool_call_id":"c","content":"3"},
+        {"role":"user","content":"u"}]}"#;
+    let request = request::read(text).unwrap();
+    let shape: Vec<_> = request.turns.iter().map(|turn| (turn.role, turn.parts.len())).collect();
+    assert_eq!(shape, [(Role::Assistant, 1), (Role::User, 2), (Role::User, 1), (Role::User, 1)]);
+    let places: Vec<_> = request.instructions.iter().map(|it| it.place).collect();
+    use crate::protocol::model::Place::Before;
+    assert_eq!(places, [Before(0), Before(2)]);
+}
+
+#[test]
+fn sealed_thinking_is_understood() {
+    let text = r#"{"messages":[{"role":"assistant","content":"a","reasoning_content":"r","reasoning_details":[
+        {"type":"reasoning.text","signature":"s","format":"anthropic-claude-v1","index":0},
+        {"type":"reasoning.encrypted","data":"d","format":"anthropic-claude-v1","index":1}]}]}"#;
+    let request = request::read(text).unwrap();
+    let thoughts: Vec<_> = request.turns[0]
+        .parts
+        .iter()
+        .filter_map(|part| match &part.content {
+            Content::Reasoning { text, seal, .. } => {
+                let text = text.as_ref().map(|text| text.decode().into_owned());
+                Some((text, seal.as_ref().map(|seal| (seal.vendor, seal.kind))))
+            }
+            _ => None,
+        })
+        .collect();
+    let expected = [
+        (Some("r".to_owned()), Some((Vendor::Anthropic, SealKind::Signature))),
+        (None, Some((Vendor::Anthropic, SealKind::Redacted))),
+    ];
+    assert_eq!(thoughts, expected);
+}
+
+/// What a request of Messages is in Chat, and what it lost.
+fn from_messages(text: &str) -> (Value, Vec<(String, Severity)>) {
+    let request = anthropic::request::read(text).unwrap();
+    let mut report = Reporter::new(text);
+    let mut out = BytesMut::new();
+    request::write(&request, &Target::default(), &mut report, &mut out);
+    let losses = report.finish().losses().iter().map(|l| (l.pointer.clone(), l.severity)).collect();
+    (parse(std::str::from_utf8(&out).unwrap()), losses)
+}
+
+#[test]
+fn messages_requests() {
+    use Severity::{Degrade, Fatal, Ignore};
+    // The members beside `model`, in Messages and in Chat, and the losses.
+    let rows: &[(Value, Value, &[(&str, Severity)])] = &[
+        (
+            json!({"system":"a\nb","messages":[{"role":"user","content":"hi"}],"max_tokens":9}),
+            json!({"messages":[{"role":"system","content":"a\nb"},{"role":"user","content":"hi"}],"max_completion_tokens":9}),
+            &[],
+        ),
+        (
+            json!({"system":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}},{"type":"text","text":"b"}],"messages":[]}),
+            json!({"messages":[{"role":"system","content":"a\n\nb"}]}),
+            &[("/system/0/cache_control", Ignore)],
+        ),
+        (
+            json!({"messages":[{"role":"user","content":[
+                {"type":"text","text":"a"},{"type":"text","text":""},
+                {"type":"image","source":{"type":"base64","media_type":"image/png","data":"AA"}},
+                {"type":"image","source":{"type":"url","url":"https://a/b"}},
+                {"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"BB"},"title":"t.pdf"},
+                {"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"CC"}},
+                {"type":"document","source":{"type":"text","media_type":"text/plain","data":"words"}}]}]}),
+            json!({"messages":[{"role":"user","content":[
+                {"type":"text","text":"a"},
+                {"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}},
+                {"type":"image_url","image_url":{"url":"https://a/b"}},
+                {"type":"file","file":{"filename":"t.pdf","file_data":"data:application/pdf;base64,BB"}},
+                {"type":"file","file":{"filename":"document.pdf","file_data":"data:application/pdf;base64,CC"}},
+                {"type":"text","text":"words"}]}]}),
+            &[],
+        ),
+        (
+            json!({"messages":[{"role":"user","content":[{"type":"document","source":{"type":"url","url":"https://a/b"}}]},
+                {"role":"user","content":[{"type":"image","source":{"type":"file","file_id":"f"}}]}]}),
+            json!({"messages":[]}),
+            &[
+                ("/messages/0/content/0/source/url", Fatal),
+                ("/messages/1/content/0/source/file_id", Fatal),
+            ],
+        ),
+        (
+            json!({"messages":[
+                {"role":"assistant","content":[{"type":"text","text":"a"},{"type":"text","text":"b"},
+                    {"type":"tool_use","id":"t1","name":"f","input":{"x":"\"é"}},{"type":"tool_use","id":"t2","name":"g","input":{}}]},
+                {"role":"user","content":[
+                    {"type":"tool_result","tool_use_id":"t1","content":[{"type":"text","text":"r"},{"type":"image","source":{"type":"url","url":"https://i"}}]},
+                    {"type":"tool_result","tool_use_id":"t2","is_error":true},
+                    {"type":"text","text":"go on"}]}]}),
+            json!({"messages":[
+                {"role":"assistant","content":"ab","tool_calls":[
+                    {"id":"t1","type":"function","function":{"name":"f","arguments":"{\"x\":\"\\\"é\"}"}},
+                    {"id":"t2","type":"function","function":{"name":"g","arguments":"{}"}}]},
+                {"role":"tool","tool_call_id":"t1","content":"r"},
+                {"role":"tool","tool_call_id":"t2","content":""},
+                {"role":"user","content":[{"type":"image_url","image_url":{"url":"https://i"}},{"type":"text","text":"go on"}]}]}),
+            &[("/messages/1/content/1/tool_use_id", Degrade)],
+        ),
+        (
+            json!({"messages":[
+                {"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"s"},
+                    {"type":"redacted_thinking","data":"d"},{"type":"tool_use","id":"t1","name":"f","input":{}}]},
+                {"role":"assistant","content":[{"type":"thinking","thinking":"u","signature":""},{"type":"text","text":"a"}]},
+                {"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"s"}]}]}),
+            json!({"messages":[
+                {"role":"assistant","content":null,"tool_calls":[{"id":"t1","type":"function","function":{"name":"f","arguments":"{}"}}]},
+                {"role":"assistant","content":"a","reasoning_content":"u"}]}),
+            &[
+                ("/messages/0/content/0/signature", Degrade),
+                ("/messages/0/content/1/data", Degrade),
+                ("/messages/2/content/0/signature", Degrade),
+            ],
+        ),
+        (
+            json!({"messages":[],"tools":[{"name":"f","description":"d","input_schema":{"type":"object"},"cache_control":{"type":"ephemeral"}},
+                {"type":"web_search_20250305","name":"web_search"}],
+                "tool_choice":{"type":"tool","name":"f","disable_parallel_tool_use":true}}),
+            json!({"messages":[],"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"}}}],
+                "tool_choice":{"type":"function","function":{"name":"f"}},"parallel_tool_calls":false}),
+            &[("/tools/0/cache_control", Ignore), ("/tools/1", Fatal)],
+        ),
+        (
+            json!({"messages":[],"tool_choice":{"type":"auto"},"stream":true,"temperature":0.5,"top_k":3,
+                "stop_sequences":["a","b","c","d","e"],"metadata":{"user_id":"u"},"thinking":{"type":"enabled","budget_tokens":9000}}),
+            json!({"messages":[],"stream":true,"stream_options":{"include_usage":true},"temperature":0.5,
+                "stop":["a","b","c","d"],"safety_identifier":"u","reasoning_effort":"high"}),
+            &[
+                ("/top_k", Degrade),
+                ("/stop_sequences/4", Degrade),
+                ("/thinking/budget_tokens", Degrade),
+            ],
+        ),
+        (
+            json!({"messages":[],"thinking":{"type":"adaptive"},"output_config":{"effort":"max"}}),
+            json!({"messages":[],"reasoning_effort":"max"}),
+            &[],
+        ),
+        (
+            json!({"messages":[],"thinking":{"type":"disabled"}}),
+            json!({"messages":[]}),
+            &[("/thinking", Degrade)],
+        ),
+        (
+            json!({"messages":[],"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}}}),
+            json!({"messages":[],"response_format":{"type":"json_schema","json_schema":{"name":"response","schema":{"type":"object"}}}}),
+            &[],
+        ),
+    ];
+    for (given, expected, losses) in rows {
+        let (written, lost) = from_messages(&given.to_string());
+        let mut expected = expected.clone();
+        expected["model"] = json!("");
+        assert_eq!(written, expected, "{given}");
+        let mut lost: Vec<_> = lost.iter().map(|(at, severity)| (at.as_str(), *severity)).collect();
+        let mut losses = losses.to_vec();
+        lost.sort();
+        losses.sort();
+        assert_eq!(lost, losses, "{given}");
+    }
+}
+
+#[test]
+fn long_ids_change_alike() {
+    let id = "t".repeat(65);
+    let (written, _) = from_messages(
+        &json!({"messages":[
+            {"role":"assistant","content":[{"type":"tool_use","id":id,"name":"f","input":{}}]},
+            {"role":"user","content":[{"type":"tool_result","tool_use_id":id,"content":"r"}]}]})
+        .to_string(),
+    );
+    let short = written["messages"][0]["tool_calls"][0]["id"].as_str().unwrap();
+    assert_eq!(written["messages"][1]["tool_call_id"], short);
+    assert!(short.len() == 29 && short.starts_with("call_"), "{short}");
+}
+
+#[test]
+fn calls_without_ids_are_paired() {
+    let call = |name: &'static str| {
+        Part::new(Content::ToolCall(ToolCall {
+            id: JsonStr::default(),
+            name: JsonStr::from_plain(name),
+            arguments: ToolArguments::Json(Raw::literal("{}")),
+            kind: ToolCallKind::Function,
+            seal: None,
+            item_id: None,
+            spelling: Default::default(),
+        }))
+    };
+    let result = |name: &'static str| {
+        Part::new(Content::ToolResult(ToolResult {
+            call_id: JsonStr::default(),
+            name: Some(JsonStr::from_plain(name)),
+            parts: vec![Part::text(JsonStr::from_plain(name))],
+            plain: true,
+            is_error: None,
+            kind: ToolCallKind::Function,
+            spelling: Default::default(),
+        }))
+    };
+    let mut request = Request::new(Protocol::Gemini);
+    request.turns = vec![
+        Turn { parts: vec![call("f"), call("g"), call("f")], ..Turn::new(Role::Assistant) },
+        Turn { parts: vec![result("g"), result("f"), result("f")], ..Turn::new(Role::User) },
+    ];
+    let mut out = BytesMut::new();
+    request::write(&request, &Target::default(), &mut Reporter::new(""), &mut out);
+    let written: Value = serde_json::from_slice(&out).unwrap();
+    let ids: Vec<_> =
+        (1..4).map(|at| written["messages"][at]["tool_call_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["call_0_1", "call_0_0", "call_0_2"]);
+}
+
+#[test]
+fn own_answers_come_back() {
+    for text in [
+        r#"{"id":"i","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"a","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"x":1},"system_fingerprint":null}"#,
+        r#"{"id":null,"object":"chat.completion.chunk","created":"x","model":null,"choices":null,"usage":null}"#,
+        r#"{"id":"i","object":"chat.completion","created":1.5,"model":"m","choices":[],"usage":5}"#,
+        r#"{"id":"i","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant"},"finish_reason":null},{"index":7,"message":{"role":"assistant","content":""},"finish_reason":""}]}"#,
+        r#"{"id":"i","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{"}}]},"finish_reason":"tool_calls"}]}"#,
+        r#"{"id":"i","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"thinking","thinking":[]}]},"finish_reason":"odd"}]}"#,
+    ] {
+        assert_eq!(write_response(text), parse(text), "{text}");
+    }
+}
+
+fn answer_from_messages(text: &str) -> Value {
+    let read = anthropic::response::read(text).unwrap();
+    let mut out = BytesMut::new();
+    let mut answer = Answer::new("asked", 7, 1);
+    response::write(&read, &mut answer, &mut Reporter::new(text), &mut out);
+    parse(std::str::from_utf8(&out).unwrap())
+}
+
+#[test]
+fn messages_answers() {
+    let written = answer_from_messages(
+        r#"{"id":"msg_1","type":"message","role":"assistant","model":"c","content":[
+            {"type":"thinking","thinking":"t","signature":"s"},{"type":"redacted_thinking","data":"d"},
+            {"type":"text","text":"a","citations":[{"type":"char_location"}]},{"type":"text","text":"b"},
+            {"type":"tool_use","id":"u","name":"f","input":{"x":1}}],
+            "stop_reason":"tool_use","stop_sequence":null,
+            "usage":{"input_tokens":5,"cache_read_input_tokens":3,"cache_creation_input_tokens":2,"output_tokens":4}}"#,
+    );
+    let message = json!({"role":"assistant","content":"ab","refusal":null,"reasoning_content":"t","reasoning_details":[
+            {"type":"reasoning.text","text":"t","signature":"s","format":"anthropic-claude-v1"},
+            {"type":"reasoning.encrypted","data":"d","format":"anthropic-claude-v1"}],
+        "tool_calls":[{"id":"u","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}]});
+    let usage = json!({"prompt_tokens":10,"completion_tokens":4,"total_tokens":14,
+        "prompt_tokens_details":{"cached_tokens":3,"cache_write_tokens":2},"completion_tokens_details":{"reasoning_tokens":0}});
+    let expected = json!({"id":"msg_1","object":"chat.completion","created":7,"model":"c",
+        "choices":[{"index":0,"message":message,"finish_reason":"tool_calls","logprobs":null}],"usage":usage});
+    assert_eq!(written, expected);
+    let written = answer_from_messages(
+        r#"{"id":"msg_1","type":"message","role":"assistant","model":"c","content":[],
+            "stop_reason":"refusal","stop_sequence":null,"stop_details":{"type":"refusal","explanation":"why"},
+            "usage":{"input_tokens":5,"output_tokens":0}}"#,
+    );
+    let choice = &written["choices"][0];
+    let expected = json!({"role":"assistant","content":null,"refusal":"why"});
+    assert_eq!(
+        (&choice["message"], &choice["finish_reason"]),
+        (&expected, &json!("content_filter"))
+    );
+}
+
+#[test]
+fn a_stop_of_another_protocol_has_no_word_of_chat() {
+    let stop = Stop { word: Some(JsonStr::from_plain("end_turn")), ..Stop::new(StopReason::End) };
+    let text = r#"{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}"#;
+    let mut read = response::read(text).unwrap();
+    read.origin = Protocol::Anthropic;
+    read.candidates[0].stop = Some(stop);
+    let mut out = BytesMut::new();
+    response::write(&read, &mut Answer::new("asked", 7, 1), &mut Reporter::new(text), &mut out);
+    let written: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(written["choices"][0]["finish_reason"], "stop");
+    assert_eq!(written["model"], "asked");
+    assert!(written["id"].as_str().unwrap().starts_with("chatcmpl-"));
+}
