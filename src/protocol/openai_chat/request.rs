@@ -20,6 +20,7 @@
 mod messages;
 mod read;
 mod settings;
+mod tools;
 mod write;
 
 pub use read::read;

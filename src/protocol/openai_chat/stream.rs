@@ -24,9 +24,11 @@
 //! assert!(out.ends_with(b"data: [DONE]\n\n"));
 //! ```
 
+mod calls;
 mod chunk;
 mod reader;
 mod writer;
 
-pub use reader::{MAX_CANDIDATES, MAX_HELD, MAX_TOOL_CALLS, Reader};
+pub use calls::{MAX_HELD, MAX_TOOL_CALLS};
+pub use reader::{MAX_CANDIDATES, Reader};
 pub use writer::{MAX_OPEN_PARTS, Writer};

@@ -1,4 +1,4 @@
-use super::settings;
+use super::{settings, tools};
 use crate::protocol::Protocol;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind};
 use crate::protocol::model::{
@@ -33,13 +33,12 @@ fn read_member<'a>(
         request.rest.keep(key.clone(), c.raw()?);
         return Ok(());
     }
-    let sampling = &mut request.sampling;
     match &*key.decode() {
         "model" => request.model = c.string()?,
         "messages" => read_messages(request, c)?,
         "tools" => {
             c.array(|_, c| {
-                request.tools.push(settings::read_tool(c)?);
+                request.tools.push(tools::read_tool(c)?);
                 Ok(())
             })?;
             if request.tools.is_empty() {
@@ -47,13 +46,13 @@ fn read_member<'a>(
             }
         }
         "functions" => c.array(|_, c| {
-            request.tools.push(settings::read_legacy_tool(c)?);
+            request.tools.push(tools::read_legacy_tool(c)?);
             Ok(())
         })?,
-        "tool_choice" => settings::read_tool_choice(request, c)?,
+        "tool_choice" => tools::read_tool_choice(request, c)?,
         "function_call" => {
             request.spelling.set(Spelling::LEGACY_FUNCTIONS);
-            settings::read_tool_choice(request, c)?;
+            tools::read_tool_choice(request, c)?;
         }
         "parallel_tool_calls" => request.parallel_tool_calls = Some(c.bool()?),
         "response_format" => request.output = Some(settings::read_format(c)?),
@@ -66,26 +65,6 @@ fn read_member<'a>(
                     request.spelling.set(Spelling::LEGACY_MAX_TOKENS);
                 }
             }
-        }
-        "temperature" => sampling.temperature = Some(c.number()?),
-        "top_p" => sampling.top_p = Some(c.number()?),
-        "top_k" => sampling.top_k = Some(c.number()?),
-        "seed" => sampling.seed = Some(c.number()?),
-        "frequency_penalty" => sampling.frequency_penalty = Some(c.number()?),
-        "presence_penalty" => sampling.presence_penalty = Some(c.number()?),
-        "repetition_penalty" => sampling.repetition_penalty = Some(c.number()?),
-        "n" => sampling.candidates = Some(c.number()?),
-        "logit_bias" => sampling.logit_bias = Some(c.raw()?),
-        "stop" if c.kind()? == Kind::String => {
-            request.spelling.set(Spelling::PLAIN_STOP);
-            sampling.stop = Some(vec![c.string()?]);
-        }
-        "stop" => {
-            let stop = sampling.stop.insert(Vec::new());
-            c.array(|_, c| {
-                stop.push(c.string()?);
-                Ok(())
-            })?;
         }
         "reasoning_effort" => settings::read_effort(request, key, c)?,
         // Vendors also take a number here for both.
@@ -108,9 +87,46 @@ fn read_member<'a>(
         "service_tier" => request.service_tier = Some(c.string()?),
         "verbosity" => request.verbosity = Some(c.string()?),
         "prompt_cache_key" => request.cache_key = Some(c.string()?),
-        _ => request.rest.keep(key.clone(), c.raw()?),
+        name => {
+            if !read_sampling(request, name, c)? {
+                request.rest.keep(key.clone(), c.raw()?);
+            }
+        }
     }
     Ok(())
+}
+
+/// Reads a member that says how to sample; false for any other.
+fn read_sampling<'a>(
+    request: &mut Request<'a>,
+    name: &str,
+    c: &mut Cursor<'a>,
+) -> Result<bool, JsonError> {
+    let sampling = &mut request.sampling;
+    match name {
+        "temperature" => sampling.temperature = Some(c.number()?),
+        "top_p" => sampling.top_p = Some(c.number()?),
+        "top_k" => sampling.top_k = Some(c.number()?),
+        "seed" => sampling.seed = Some(c.number()?),
+        "frequency_penalty" => sampling.frequency_penalty = Some(c.number()?),
+        "presence_penalty" => sampling.presence_penalty = Some(c.number()?),
+        "repetition_penalty" => sampling.repetition_penalty = Some(c.number()?),
+        "n" => sampling.candidates = Some(c.number()?),
+        "logit_bias" => sampling.logit_bias = Some(c.raw()?),
+        "stop" if c.kind()? == Kind::String => {
+            request.spelling.set(Spelling::PLAIN_STOP);
+            sampling.stop = Some(vec![c.string()?]);
+        }
+        "stop" => {
+            let stop = sampling.stop.insert(Vec::new());
+            c.array(|_, c| {
+                stop.push(c.string()?);
+                Ok(())
+            })?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 fn read_messages<'a>(request: &mut Request<'a>, c: &mut Cursor<'a>) -> Result<(), JsonError> {

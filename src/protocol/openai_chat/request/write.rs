@@ -1,6 +1,6 @@
 use bytes::BytesMut;
 
-use super::{messages, settings};
+use super::{messages, settings, tools};
 use crate::protocol::json::{JsonStr, Number, ObjectWriter, Raw};
 use crate::protocol::model::{Request, Sampling, Show, Spelling};
 use crate::protocol::openai_chat::wire::write_rest;
@@ -38,8 +38,8 @@ pub fn write(
     if !own || request.rest.get("messages").is_none() {
         object.array("messages", |items| messages::write(request, report, items));
     }
-    settings::write_tools(request, &mut object, report);
-    settings::write_choice(request, &mut object, report);
+    tools::write_tools(request, &mut object, report);
+    tools::write_choice(request, &mut object, report);
     if let Some(format) = &request.output {
         settings::write_format(format, own, &mut object, report);
     }

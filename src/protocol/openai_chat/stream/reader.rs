@@ -1,30 +1,24 @@
 use http::StatusCode;
 
+use super::calls::Calls;
 use super::chunk::{CallDelta, Choice, ChoiceDelta, Chunk};
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, Raw};
 use crate::protocol::model::{
-    ApiError, Content, Delta, FaultKind, PartStart, Rest, Seal, SealKind, StreamEvent, ToolCallKind,
+    ApiError, Content, Delta, FaultKind, PartStart, Rest, SealKind, StreamEvent,
 };
 use crate::protocol::openai_chat::finish::{self, Shape};
-use crate::protocol::openai_chat::message::thought_signature;
 use crate::protocol::openai_chat::{fault, reasoning, tokens};
 use crate::sse::Event;
 
 /// Most candidates of one stream: OpenAI's limit of `n`. A stream with more fails.
 pub const MAX_CANDIDATES: usize = 128;
 
-/// Most tool calls of one stream. A stream with more fails.
-pub const MAX_TOOL_CALLS: usize = 1024;
-
-/// Most bytes of id and arguments that wait for the name of their tool. A stream with more fails.
-pub const MAX_HELD: usize = 64 << 10;
-
 type Sink<'s> = &'s mut dyn FnMut(StreamEvent<'_>);
 
 /// Why a stream cannot be read on.
-struct Broken(&'static str);
+pub(super) struct Broken(pub(super) &'static str);
 
-type Step = Result<(), Broken>;
+pub(super) type Step = Result<(), Broken>;
 
 /// Reads the events of a stream.
 ///
@@ -33,7 +27,7 @@ type Step = Result<(), Broken>;
 /// in any of its members, usage in any chunk, errors in a chunk or an event of their own. An event
 /// that is no JSON ends the stream as an error. Nothing comes after the end or an error.
 ///
-/// Memory: a few words for each candidate and call, and up to [`MAX_HELD`] for each call whose name
+/// Memory: a few words for each candidate and call, and up to [`MAX_HELD`](super::MAX_HELD) for each call whose name
 /// has not come.
 #[derive(Debug, Default)]
 pub struct Reader {
@@ -41,7 +35,7 @@ pub struct Reader {
     done: bool,
     next_part: u32,
     candidates: Vec<Candidate>,
-    calls: Vec<Call>,
+    calls: Calls,
 }
 
 #[derive(Debug, Default)]
@@ -58,21 +52,6 @@ enum Words {
     Text,
     Refusal,
     Reasoning,
-}
-
-#[derive(Debug)]
-struct Call {
-    candidate: usize,
-    /// Its index on the wire.
-    index: Option<u64>,
-    /// Escaped.
-    id: String,
-    kind: ToolCallKind,
-    seal: Option<Seal<'static>>,
-    /// The part, once the name is known.
-    part: Option<u32>,
-    /// Arguments that came before the name, escaped.
-    held: String,
 }
 
 impl Reader {
@@ -305,24 +284,18 @@ impl Reader {
 
     /// A fragment of a tool call. The part begins when the name is known.
     fn call(&mut self, at: usize, delta: CallDelta<'_>, sink: Sink<'_>) -> Step {
-        let slot = self.slot(at, &delta)?;
-        let call = &mut self.calls[slot];
+        self.candidates[at].shape.calls = true;
+        let call = self.calls.of(at, &delta)?;
         if let Some(index) = call.part {
             send_arguments(index, delta.arguments, sink);
             return Ok(());
         }
-        if call.id.is_empty() {
-            call.id.push_str(delta.id.escaped());
-        }
-        if let Some(extra) = &delta.extra {
-            call.seal = thought_signature(extra).map(owned_seal);
-        }
+        call.hold(&delta)?;
         if delta.name.is_empty() {
-            call.held.push_str(delta.arguments.escaped());
-            let held = call.held.len() + call.id.len();
-            let fits = held <= MAX_HELD;
-            return if fits { Ok(()) } else { Err(Broken("a tool call came without its name")) };
+            return Ok(());
         }
+        let index = self.next_part;
+        call.part = Some(index);
         let part = PartStart::ToolCall {
             id: JsonStr::from_escaped(call.id.clone()),
             name: delta.name,
@@ -332,52 +305,15 @@ impl Reader {
         };
         let held = JsonStr::from_escaped(std::mem::take(&mut call.held));
         self.close_words(at, sink);
-        let index = self.start_part(at, part, sink);
-        self.calls[slot].part = Some(index);
+        self.start_part(at, part, sink);
         send_arguments(index, held, sink);
-        send_arguments(index, delta.arguments, sink);
         Ok(())
-    }
-
-    /// The call that a fragment belongs to, a new one where it is none yet.
-    fn slot(&mut self, at: usize, delta: &CallDelta<'_>) -> Result<usize, Broken> {
-        let last = |belongs: &dyn Fn(&Call) -> bool| {
-            self.calls.iter().rposition(|call| call.candidate == at && belongs(call))
-        };
-        let id = delta.id.escaped();
-        let (has_id, has_name) = (!id.is_empty(), !delta.name.is_empty());
-        let found = match delta.index {
-            Some(index) => last(&|call| call.index == Some(index)),
-            None if has_id => last(&|call| call.id == id).or_else(|| last(&|_| !has_name)),
-            None => last(&|_| !has_name),
-        };
-        // Some vendors give every call the index 0: another id with a name is another call.
-        let is_other = |call: &Call| {
-            has_id && has_name && call.part.is_some() && !call.id.is_empty() && call.id != id
-        };
-        if let Some(slot) = found.filter(|slot| !is_other(&self.calls[*slot])) {
-            return Ok(slot);
-        }
-        if self.calls.len() == MAX_TOOL_CALLS {
-            return Err(Broken("the upstream sent too many tool calls"));
-        }
-        self.candidates[at].shape.calls = true;
-        self.calls.push(Call {
-            candidate: at,
-            index: delta.index,
-            id: String::new(),
-            kind: delta.kind,
-            seal: None,
-            part: None,
-            held: String::new(),
-        });
-        Ok(self.calls.len() - 1)
     }
 
     /// Closes all parts of a candidate.
     fn close_all(&mut self, at: usize, sink: Sink<'_>) -> Step {
         self.close_words(at, sink);
-        for call in self.calls.iter().filter(|call| call.candidate == at) {
+        for call in self.calls.of_candidate(at) {
             match call.part {
                 Some(index) => sink(StreamEvent::PartStop { index }),
                 None => return Err(Broken("a tool call came without its name")),
@@ -418,10 +354,6 @@ fn content_piece<'a>(c: &mut Cursor<'a>) -> Result<(Words, JsonStr<'a>), JsonErr
         Ok(())
     })?;
     Ok((words, text))
-}
-
-fn owned_seal(seal: Seal<'_>) -> Seal<'static> {
-    Seal { vendor: seal.vendor, kind: seal.kind, data: seal.data.into_owned() }
 }
 
 fn broken(message: &'static str) -> ApiError<'static> {

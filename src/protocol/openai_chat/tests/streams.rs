@@ -159,7 +159,7 @@ fn calls_in_all_dialects() {
                 delta(r#""tool_calls":[{"index":0,"function":{"name":"f","arguments":"x"}}]"#),
                 CALLS.to_owned(),
             ],
-            &["+0 Function a f", r#"0 {\""#, "0 x", "-0", "stop 0 ToolUse"],
+            &["+0 Function a f", r#"0 {\"x"#, "-0", "stop 0 ToolUse"],
         ),
         (
             "no index, whole calls",

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{json as parse, write_request, write_response};
 use crate::protocol::json::{JsonStr, Raw};
 use crate::protocol::model::{
-    Content, Part, Request, Role, SealKind, Stop, StopReason, ToolArguments, ToolCall,
+    Content, Part, Place, Request, Role, SealKind, Stop, StopReason, ToolArguments, ToolCall,
     ToolCallKind, ToolResult, Turn, Vendor,
 };
 use crate::protocol::openai_chat::{request, response};
@@ -136,8 +136,7 @@ fn tool_messages_become_one_turn() {
     let shape: Vec<_> = request.turns.iter().map(|turn| (turn.role, turn.parts.len())).collect();
     assert_eq!(shape, [(Role::Assistant, 1), (Role::User, 2), (Role::User, 1), (Role::User, 1)]);
     let places: Vec<_> = request.instructions.iter().map(|it| it.place).collect();
-    use crate::protocol::model::Place::Before;
-    assert_eq!(places, [Before(0), Before(2)]);
+    assert_eq!(places, [Place::Before(0), Place::Before(2)]);
 }
 
 #[test]
@@ -174,11 +173,13 @@ fn from_messages(text: &str) -> (Value, Vec<(String, Severity)>) {
     (parse(std::str::from_utf8(&out).unwrap()), losses)
 }
 
+type Row<'a> = (Value, Value, &'a [(&'a str, Severity)]);
+
 #[test]
 fn messages_requests() {
     use Severity::{Degrade, Fatal, Ignore};
     // The members beside `model`, in Messages and in Chat, and the losses.
-    let rows: &[(Value, Value, &[(&str, Severity)])] = &[
+    let rows: &[Row<'_>] = &[
         (
             json!({"system":"a\nb","messages":[{"role":"user","content":"hi"}],"max_tokens":9}),
             json!({"messages":[{"role":"system","content":"a\nb"},{"role":"user","content":"hi"}],"max_completion_tokens":9}),
