@@ -13,9 +13,9 @@ use crate::protocol::model::{
 pub(super) struct Message<'a> {
     pub(super) role: JsonStr<'a>,
     pub(super) body: Body<'a>,
-    pub(super) name: Option<JsonStr<'a>>,
-    pub(super) call_id: Option<JsonStr<'a>>,
-    pub(super) rest: Rest<'a>,
+    name: Option<Raw<'a>>,
+    call_id: Option<Raw<'a>>,
+    rest: Rest<'a>,
     refusal: Option<JsonStr<'a>>,
     thoughts: Thoughts<'a>,
     annotations: Option<Raw<'a>>,
@@ -42,8 +42,8 @@ impl<'a> Message<'a> {
         match &*key.decode() {
             "role" => self.role = c.string()?,
             "content" => self.body = content::read(key, c, rest)?,
-            "name" => self.name = lenient(Kind::String, key, c, rest, Cursor::string)?,
-            "tool_call_id" => self.call_id = lenient(Kind::String, key, c, rest, Cursor::string)?,
+            "name" => self.name = lenient(Kind::String, key, c, rest, Cursor::raw)?,
+            "tool_call_id" => self.call_id = lenient(Kind::String, key, c, rest, Cursor::raw)?,
             "refusal" => {
                 self.refusal = lenient(Kind::String, key, c, rest, Cursor::string)?;
                 if self.refusal.as_ref().is_some_and(JsonStr::is_empty) {
@@ -82,18 +82,38 @@ impl<'a> Message<'a> {
         self.refusal.is_some() || !self.thoughts.is_empty() || !self.calls.is_empty()
     }
 
-    /// The members that were not understood, when the model did not say it.
-    pub(super) fn unsaid_rest(&mut self) -> Rest<'a> {
+    /// The author.
+    pub(super) fn take_name(&mut self) -> Option<JsonStr<'a>> {
+        self.name.take().as_ref().and_then(string_of)
+    }
+
+    /// The id of the call that it answers.
+    pub(super) fn take_call_id(&mut self) -> Option<JsonStr<'a>> {
+        let id = self.call_id.as_ref().and_then(string_of).filter(|id| !id.is_empty())?;
+        self.call_id = None;
+        Some(id)
+    }
+
+    /// The members that nobody took or understood.
+    pub(super) fn take_rest(&mut self) -> Rest<'a> {
         let mut rest = std::mem::take(&mut self.rest);
-        if let Some(annotations) = self.annotations.take() {
-            rest.keep(JsonStr::from_plain("annotations"), annotations);
+        for (name, raw) in [
+            ("name", self.name.take()),
+            ("tool_call_id", self.call_id.take()),
+            ("annotations", self.annotations.take()),
+        ] {
+            if let Some(raw) = raw {
+                rest.keep(JsonStr::from_plain(name), raw);
+            }
         }
         rest
     }
 
     /// The message of an assistant: thinking, words, refusal, calls, in this order.
-    pub(super) fn said(self) -> Said<'a> {
-        let Self { body, refusal, thoughts, annotations, calls, mut rest, .. } = self;
+    pub(super) fn said(mut self) -> Said<'a> {
+        let annotations = self.annotations.take();
+        let mut rest = self.take_rest();
+        let Self { body, refusal, thoughts, calls, .. } = self;
         let (mut parts, mut spelling) = (Vec::new(), Spelling::default());
         thoughts.into_parts(&mut parts, &mut spelling, &mut rest);
         let words = parts.len();

@@ -365,7 +365,7 @@ fn foreign_media(part: &mut ObjectWriter<'_>, media: &Media<'_>) {
 fn own_result(message: &mut ObjectWriter<'_>, part: &Part<'_>, result: &ToolResult<'_>) {
     let legacy = result.spelling.has(Spelling::LEGACY_FUNCTIONS);
     message.plain("role", if legacy { "function" } else { "tool" });
-    if !(legacy && result.call_id.is_empty()) && part.rest.get("tool_call_id").is_none() {
+    if !result.call_id.is_empty() {
         message.str("tool_call_id", &result.call_id);
     }
     own_content(message, &result.parts, result.plain);

@@ -173,34 +173,37 @@ fn parts(body: Body<'_>) -> (Vec<Part<'_>>, bool) {
 }
 
 fn instruction(mut message: Message<'_>, developer: bool, place: Place) -> Instruction<'_> {
-    let rest = message.unsaid_rest();
+    let name = message.take_name();
+    let rest = message.take_rest();
     let (parts, plain) = parts(message.body);
-    Instruction { developer, place, parts, plain, name: message.name, rest }
+    Instruction { developer, place, parts, plain, name, rest }
 }
 
 fn user(mut message: Message<'_>) -> Turn<'_> {
-    let rest = message.unsaid_rest();
+    let name = message.take_name();
+    let rest = message.take_rest();
     let (parts, plain) = parts(message.body);
-    Turn { parts, plain, name: message.name, rest, ..Turn::new(Role::User) }
+    Turn { parts, plain, name, rest, ..Turn::new(Role::User) }
 }
 
 fn assistant(mut message: Message<'_>) -> Turn<'_> {
-    let name = message.name.take();
+    let name = message.take_name();
     let plain = matches!(message.body, Body::Plain(_));
     let Said { parts, spelling, rest } = message.said();
     Turn { parts, plain, name, spelling, rest, ..Turn::new(Role::Assistant) }
 }
 
 fn tool_result(mut message: Message<'_>, legacy: bool) -> Part<'_> {
-    let rest = message.unsaid_rest();
+    let (name, call_id) = (message.take_name(), message.take_call_id());
+    let rest = message.take_rest();
     let (parts, plain) = parts(message.body);
     let mut spelling = Spelling::default();
     if legacy {
         spelling.set(Spelling::LEGACY_FUNCTIONS);
     }
     let result = ToolResult {
-        call_id: message.call_id.unwrap_or_default(),
-        name: message.name,
+        call_id: call_id.unwrap_or_default(),
+        name,
         parts,
         plain,
         is_error: None,

@@ -134,7 +134,10 @@ fn choice_object<'a>(raw: &Raw<'a>, spelling: &mut Spelling) -> Option<ToolChoic
         return None;
     }
     match (&*kind.decode(), name, allowed) {
-        ("function" | "custom" | "", Some(name), None) => Some(ToolChoice::Tool(name)),
+        ("function" | "custom", Some(name), None) => Some(ToolChoice::Tool(name)),
+        ("", Some(name), None) if spelling.has(Spelling::LEGACY_FUNCTIONS) => {
+            Some(ToolChoice::Tool(name))
+        }
         ("allowed_tools", None, Some(allowed)) => {
             let (required, names) = allowed_names(&allowed)?;
             Some(ToolChoice::Allowed { required, names, raw: raw.clone() })

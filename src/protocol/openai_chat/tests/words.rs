@@ -1,6 +1,7 @@
 //! Requests and answers in all their forms: Chat's own come back, others' are said in Chat's words.
 
 use bytes::BytesMut;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{json as parse, write_request, write_response};
@@ -414,4 +415,108 @@ fn a_stop_of_another_protocol_has_no_word_of_chat() {
     assert_eq!(written["choices"][0]["finish_reason"], "stop");
     assert_eq!(written["model"], "asked");
     assert!(written["id"].as_str().unwrap().starts_with("chatcmpl-"));
+}
+
+/// Values made of the protocol's own names, in places where they may not belong.
+fn odd_value() -> impl Strategy<Value = Value> {
+    const NAMES: &[&str] = &[
+        "role",
+        "content",
+        "type",
+        "text",
+        "function",
+        "name",
+        "arguments",
+        "id",
+        "refusal",
+        "reasoning",
+        "reasoning_content",
+        "reasoning_details",
+        "signature",
+        "data",
+        "format",
+        "image_url",
+        "url",
+        "file",
+        "file_data",
+        "input_audio",
+        "annotations",
+        "index",
+        "message",
+        "finish_reason",
+        "logprobs",
+        "custom",
+        "input",
+        "cache_control",
+        "x",
+    ];
+    const WORDS: &[&str] = &[
+        "",
+        "assistant",
+        "user",
+        "tool",
+        "system",
+        "text",
+        "function",
+        "image_url",
+        "file",
+        "stop",
+        "reasoning.text",
+        "reasoning.encrypted",
+        "data:image/png;base64,AA",
+        "length",
+        "null",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (-2i64..300).prop_map(Value::from),
+        prop::sample::select(WORDS).prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 40, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(prop::sample::select(NAMES), inner, 0..5).prop_map(|map| {
+                Value::Object(map.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+            }),
+        ]
+    })
+}
+
+/// The value as an object with this member.
+fn with(value: Value, name: &str, member: impl Into<Value>) -> Value {
+    let mut object = value.as_object().cloned().unwrap_or_default();
+    object.insert(name.to_owned(), member.into());
+    object.into()
+}
+
+proptest! {
+    #[test]
+    fn odd_requests_are_refused_or_kept(
+        message in odd_value(),
+        role in prop::sample::select(&["user", "assistant", "tool", "system"][..]),
+        tool in odd_value(),
+        format in odd_value(),
+    ) {
+        let messages = [with(message, "role", role)];
+        let text = json!({
+            "model": "m", "messages": messages, "tools": [tool], "response_format": format,
+        })
+        .to_string();
+        if request::read(&text).is_ok() {
+            prop_assert_eq!(write_request(&text), parse(&text));
+        }
+    }
+
+    #[test]
+    fn odd_answers_are_refused_or_kept(choice in odd_value(), message in odd_value()) {
+        let choice = with(with(choice, "index", 0), "message", with(message, "role", "assistant"));
+        let text = json!({
+            "id": "i", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice],
+        })
+        .to_string();
+        if response::read(&text).is_ok() {
+            prop_assert_eq!(write_response(&text), parse(&text));
+        }
+    }
 }
