@@ -484,7 +484,7 @@ fn odd_value() -> impl Strategy<Value = Value> {
 }
 
 /// The value as an object with this member.
-fn with(value: Value, name: &str, member: impl Into<Value>) -> Value {
+fn with(value: &Value, name: &str, member: impl Into<Value>) -> Value {
     let mut object = value.as_object().cloned().unwrap_or_default();
     object.insert(name.to_owned(), member.into());
     object.into()
@@ -498,7 +498,7 @@ proptest! {
         tool in odd_value(),
         format in odd_value(),
     ) {
-        let messages = [with(message, "role", role)];
+        let messages = [with(&message, "role", role)];
         let text = json!({
             "model": "m", "messages": messages, "tools": [tool], "response_format": format,
         })
@@ -510,7 +510,7 @@ proptest! {
 
     #[test]
     fn odd_answers_are_refused_or_kept(choice in odd_value(), message in odd_value()) {
-        let choice = with(with(choice, "index", 0), "message", with(message, "role", "assistant"));
+        let choice = with(&with(&choice, "index", 0), "message", with(&message, "role", "assistant"));
         let text = json!({
             "id": "i", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice],
         })
