@@ -130,9 +130,12 @@ def test_images(messages):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("thinking", [{"type": "enabled", "budget_tokens": 2048}, {"type": "adaptive"}])
-def test_thinking(messages, stream, thinking):
-    request = ask("why", tools=MESSAGES_TOOLS, thinking=thinking)
+@pytest.mark.parametrize("wanted", [
+    {"thinking": {"type": "enabled", "budget_tokens": 2048}},
+    {"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium"}},
+], ids=["budget", "adaptive"])
+def test_thinking(messages, stream, wanted):
+    request = ask("why", tools=MESSAGES_TOOLS, **wanted)
     answer = streamed(messages, **request)[0] if stream else messages.messages.create(**request)
     assert [block.type for block in answer.content] == ["thinking", "text"]
     assert answer.content[0].thinking.startswith("The user said:")
