@@ -3,13 +3,19 @@
 use std::convert::Infallible;
 use std::error::Error;
 
-use axum::Router;
 use axum::body::Body;
+use axum::extract::Query;
 use axum::response::IntoResponse;
-use http::Request;
+use axum::routing::get;
+use axum::{Json, Router};
+use http::{Request, StatusCode, header};
+use serde_json::json;
 use tower::{Layer, Service, ServiceBuilder};
+use tower_llm_gateway::layer::stats::{Stats, StatsQuery};
 use tower_llm_gateway::upstream::{HttpUpstreamBuilder, Proxies};
-use tower_llm_gateway::{ApiKeyAuthLayer, CatchErrorLayer, HopByHopFilterLayer, SystemPromptLayer};
+use tower_llm_gateway::{
+    ApiKeyAuthLayer, CatchErrorLayer, HopByHopFilterLayer, StatsLayer, SystemPromptLayer,
+};
 
 use crate::settings::Settings;
 
@@ -28,10 +34,14 @@ impl Gateway {
             let prompt = SystemPromptLayer::claude_code(text.as_str(), settings.insert_if_absent);
             stack = wrap(prompt.max_body_bytes(settings.max_request), stack);
         }
-        if let Some(auth) = auth(settings)? {
-            stack = wrap(auth, stack);
+        let layer = StatsLayer::new();
+        let mut stats = stats_routes(settings, layer.stats());
+        if let Some(key) = &settings.access_key {
+            let auth = ApiKeyAuthLayer::new([key.clone()])?;
+            stack = wrap(auth.clone(), stack);
+            stats = stats.route_layer(auth);
         }
-        Ok(Self { stats: Router::new(), stack })
+        Ok(Self { stats, stack: wrap(layer, stack) })
     }
 }
 
@@ -51,8 +61,18 @@ fn upstream(settings: &Settings, base: &str) -> Result<Router, Box<dyn Error>> {
     Ok(Router::new().fallback_service(service))
 }
 
-fn auth(settings: &Settings) -> Result<Option<ApiKeyAuthLayer>, Box<dyn Error>> {
-    Ok(settings.access_key.clone().map(|key| ApiKeyAuthLayer::new([key])).transpose()?)
+/// Who may read them: see [`Settings::stats_are_open`]; with an access key, its holders.
+fn stats_routes(settings: &Settings, stats: Stats) -> Router {
+    let report = async move |Query(query): Query<StatsQuery>| {
+        ([(header::CACHE_CONTROL, "no-store")], Json(stats.report(&query)))
+    };
+    let refuse = async || {
+        let message = "set PROXY_ACCESS_KEY to read the statistics from the network";
+        (StatusCode::FORBIDDEN, Json(json!({"error": "Forbidden", "message": message})))
+    };
+    let guarded = settings.access_key.is_some() || settings.stats_are_open();
+    let method = if guarded { get(report) } else { get(refuse) };
+    Router::new().route("/api/stats", method.clone()).route("/api/admin/stats", method)
 }
 
 /// A router erases the type of what is in it, so that layers may be there or not.
