@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::counters::Shared;
+use super::errors::{ErrorReport, ErrorsQuery, errors};
 use super::report::report;
 use super::snapshot::{Snapshot, StatsQuery};
 
@@ -25,5 +26,11 @@ impl Stats {
     #[must_use]
     pub fn report(&self, query: &StatsQuery) -> Snapshot {
         report(&self.shared, query)
+    }
+
+    /// The failed requests that are kept, as asked.
+    #[must_use]
+    pub fn errors(&self, query: &ErrorsQuery) -> ErrorReport {
+        errors(&self.shared, query)
     }
 }

@@ -68,6 +68,7 @@
 mod capture;
 mod clock;
 mod counters;
+mod errors;
 mod future;
 mod handle;
 mod histogram;
@@ -84,6 +85,7 @@ mod tests;
 
 pub use capture::MAX_ERROR_BODY;
 pub use counters::{MAX_ERRORS, MAX_MINUTES, MAX_MODELS, MAX_PATHS, MAX_RECENT};
+pub use errors::{ErrorEntry, ErrorReport, ErrorStatistics, ErrorsQuery, Pagination};
 pub use future::ResponseFuture;
 pub use handle::Stats;
 pub use histogram::Percentiles;

@@ -23,7 +23,7 @@ pub const STALE_AFTER: Duration = Duration::from_secs(300);
 const DEFAULT_WINDOW: f64 = 3600.0;
 
 /// How many paths a report lists.
-const TOP_PATHS: usize = 10;
+pub(super) const TOP_PATHS: usize = 10;
 
 /// What is copied while the books are held; it is put into form after that.
 struct Copied {
@@ -34,23 +34,23 @@ struct Copied {
 
 /// Unix seconds, both ends included.
 #[derive(Clone, Copy)]
-struct Window {
+pub(super) struct Window {
     start: f64,
     end: f64,
 }
 
 impl Window {
-    fn of(query: &StatsQuery, now: Duration) -> Self {
-        let end = query.end_time.unwrap_or(now.as_secs_f64());
-        Self { start: query.start_time.unwrap_or(end - DEFAULT_WINDOW), end }
+    pub(super) fn new(start: Option<f64>, end: Option<f64>, now: Duration) -> Self {
+        let end = end.unwrap_or(now.as_secs_f64());
+        Self { start: start.unwrap_or(end - DEFAULT_WINDOW), end }
     }
 
-    fn has(&self, time: Duration) -> bool {
+    pub(super) fn has(&self, time: Duration) -> bool {
         (self.start..=self.end).contains(&time.as_secs_f64())
     }
 
     /// Whether any of a minute is in it.
-    fn touches(&self, minute: &Minute) -> bool {
+    pub(super) fn touches(&self, minute: &Minute) -> bool {
         let start = (minute.minute * 60) as f64;
         minute.requests > 0 && start <= self.end && start + 60.0 > self.start
     }
@@ -58,7 +58,7 @@ impl Window {
 
 pub(super) fn report(shared: &Shared, query: &StatsQuery) -> Snapshot {
     let now = shared.clock.now();
-    let window = Window::of(query, now);
+    let window = Window::new(query.start_time, query.end_time, now);
     let books = shared.books();
     let mut minutes: Vec<Minute> =
         books.minutes.iter().filter(|minute| window.touches(minute)).copied().collect();
@@ -152,7 +152,7 @@ fn top_paths(books: &Books) -> BTreeMap<String, PathStats> {
             count: ended,
             bytes: bytes_out,
             errors: failures,
-            avg_response_time: (average * 100.0).round() / 100.0,
+            avg_response_time: two_digits(average),
             success_rate: rate(successes, ended),
         };
         (name.to_owned(), stats)
@@ -256,12 +256,16 @@ fn ended_request(record: &Record, content: Option<&Arc<str>>) -> RequestStats {
     }
 }
 
-fn request_id(live: &Live) -> String {
+pub(super) fn request_id(live: &Live) -> String {
     format!("{}-{}", live.started.as_millis(), live.id)
 }
 
-fn millis(time: Duration) -> f64 {
+pub(super) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
+}
+
+pub(super) fn two_digits(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 fn mean_ms(sum: Duration, count: u64) -> f64 {

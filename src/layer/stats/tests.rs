@@ -537,3 +537,45 @@ fn a_snapshot_as_json() {
         })
     );
 }
+
+#[test]
+fn errors_are_listed_page_by_page() {
+    let (layer, hand) = Hand::layer();
+    for path in ["/a", "/B", "/b", "/a/b"] {
+        post(&layer, path, answer(500, ["no"]));
+        hand.forward(1000);
+    }
+    post(&layer, "/b", answer(200, []));
+    let query =
+        ErrorsQuery { limit: 2, path_filter: Some("B".to_owned()), ..ErrorsQuery::default() };
+    let report = layer.stats().errors(&query);
+    assert_eq!(
+        serde_json::to_value(&report).unwrap(),
+        json!({
+            "errors": [
+                {
+                    "request_id": "1700000003000-4", "path": "/a/b",
+                    "error": "HTTP 500: Internal Server Error", "timestamp": 1_700_000_003.0,
+                    "formatted_time": "2023-11-14 22:13:23", "response_time": 0.0,
+                    "response_content": "no"
+                },
+                {
+                    "request_id": "1700000002000-3", "path": "/b",
+                    "error": "HTTP 500: Internal Server Error", "timestamp": 1_700_000_002.0,
+                    "formatted_time": "2023-11-14 22:13:22", "response_time": 0.0,
+                    "response_content": "no"
+                }
+            ],
+            "pagination": {"total": 3, "limit": 2, "offset": 0, "has_more": true},
+            "statistics": {
+                "total_errors": 3, "total_requests": 5, "error_rate": 0.8,
+                "errors_by_path": {"/B": 1, "/a/b": 1, "/b": 1}
+            }
+        })
+    );
+    let last = layer.stats().errors(&ErrorsQuery { offset: 2, ..query });
+    assert_eq!((last.errors.len(), last.pagination.has_more), (1, false));
+    let query: ErrorsQuery = serde_json::from_str("{\"end_time\":1700000000.5}").unwrap();
+    assert_eq!(layer.stats().errors(&query).pagination.total, 1);
+    assert_eq!(StatsLayer::new().stats().errors(&query).statistics.error_rate, 0.0);
+}

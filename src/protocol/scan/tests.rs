@@ -525,3 +525,15 @@ proptest! {
         prop_assert_eq!(observed.usage.unwrap().input, input);
     }
 }
+
+#[test]
+fn each_item_of_an_array_counts_as_it_completes() {
+    let mut observer = Observer::document(Gemini);
+    observer.push(br#"[{"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":1}}"#);
+    assert_eq!(counts(observer.observed()), Some([9, 0, 0, 0, 1, 0]));
+    observer.push(br#", {"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":4}"#);
+    assert_eq!(counts(observer.observed()), Some([9, 0, 0, 0, 1, 0]));
+    observer.push(b"}]");
+    observer.finish();
+    assert_eq!(counts(observer.observed()), Some([9, 0, 0, 0, 4, 0]));
+}

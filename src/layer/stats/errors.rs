@@ -1,0 +1,184 @@
+//! Failed requests, page by page: the shape of an older gateway's `GET /errors`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::counters::{Failure, Shared};
+use super::report::{TOP_PATHS, Window, millis, request_id, two_digits};
+
+/// Which failed requests to list.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ErrorsQuery {
+    /// Unix seconds. Default: an hour before `end_time`.
+    pub start_time: Option<f64>,
+    /// Unix seconds. Default: now.
+    pub end_time: Option<f64>,
+    /// Most to list. Default 50.
+    pub limit: usize,
+    /// How many of the newest to pass over. Default 0.
+    pub offset: usize,
+    /// Only paths that hold this text, in any case. Default: all paths.
+    pub path_filter: Option<String>,
+}
+
+impl Default for ErrorsQuery {
+    fn default() -> Self {
+        Self { start_time: None, end_time: None, limit: 50, offset: 0, path_filter: None }
+    }
+}
+
+/// Failed requests that are still kept, at most [`MAX_ERRORS`](super::MAX_ERRORS).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ErrorReport {
+    /// Newest first.
+    pub errors: Vec<ErrorEntry>,
+    /// Where in all of them this page is.
+    pub pagination: Pagination,
+    /// Sums over the window.
+    pub statistics: ErrorStatistics,
+}
+
+/// One failed request.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ErrorEntry {
+    /// As in [`RequestStats`](super::RequestStats).
+    pub request_id: String,
+    /// Without the query.
+    pub path: String,
+    /// Why it failed.
+    pub error: String,
+    /// Unix seconds of its start.
+    pub timestamp: f64,
+    /// The same in UTC: `2026-01-31 23:59:59`.
+    pub formatted_time: String,
+    /// Time to the headers in milliseconds, to two digits.
+    pub response_time: f64,
+    /// The beginning of the answer's body.
+    pub response_content: Option<String>,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Pagination {
+    /// How many there are on all pages.
+    pub total: usize,
+    /// As asked.
+    pub limit: usize,
+    /// As asked.
+    pub offset: usize,
+    /// Whether more come after this page.
+    pub has_more: bool,
+}
+
+/// Sums over a window.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ErrorStatistics {
+    /// Failed requests that are listed, on all pages.
+    pub total_errors: usize,
+    /// Requests that began within the window, to the minute.
+    pub total_requests: u64,
+    /// Failed by all requests of the window; 0 without requests.
+    pub error_rate: f64,
+    /// The ten paths with the most failures.
+    pub errors_by_path: BTreeMap<String, usize>,
+}
+
+pub(super) fn errors(shared: &Shared, query: &ErrorsQuery) -> ErrorReport {
+    let window = Window::new(query.start_time, query.end_time, shared.clock.now());
+    let filter = query.path_filter.as_ref().map(|text| text.to_lowercase());
+    let wanted = |failure: &&Failure| {
+        let live = &failure.record.live;
+        window.has(live.started)
+            && filter.as_ref().is_none_or(|text| live.path.to_lowercase().contains(text))
+    };
+    let books = shared.books();
+    let found: Vec<Failure> = books.errors.iter().rev().filter(wanted).cloned().collect();
+    let minutes = books.minutes.iter().filter(|minute| window.touches(minute));
+    let (requests, failures) = minutes.fold((0, 0), |(requests, failures), minute| {
+        (requests + minute.requests, failures + minute.totals.failures)
+    });
+    drop(books);
+    let page = found.iter().skip(query.offset).take(query.limit);
+    ErrorReport {
+        errors: page.map(entry).collect(),
+        pagination: Pagination {
+            total: found.len(),
+            limit: query.limit,
+            offset: query.offset,
+            has_more: query.offset.saturating_add(query.limit) < found.len(),
+        },
+        statistics: ErrorStatistics {
+            total_errors: found.len(),
+            total_requests: requests,
+            error_rate: failures as f64 / requests.max(1) as f64,
+            errors_by_path: by_path(&found),
+        },
+    }
+}
+
+fn entry(failure: &Failure) -> ErrorEntry {
+    let record = &failure.record;
+    ErrorEntry {
+        request_id: request_id(&record.live),
+        path: record.live.path.clone(),
+        error: record.error.clone().unwrap_or_default(),
+        timestamp: record.live.started.as_secs_f64(),
+        formatted_time: utc(record.live.started),
+        response_time: two_digits(millis(record.headers.unwrap_or_default())),
+        response_content: failure.content.as_deref().map(str::to_owned),
+    }
+}
+
+fn by_path(found: &[Failure]) -> BTreeMap<String, usize> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for failure in found {
+        *counts.entry(&failure.record.live.path).or_default() += 1;
+    }
+    let mut paths: Vec<_> = counts.into_iter().collect();
+    // The sort is stable: equal counts stay in the order of their names.
+    paths.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    paths.into_iter().take(TOP_PATHS).map(|(path, count)| (path.to_owned(), count)).collect()
+}
+
+/// Date and time of the proleptic Gregorian calendar in UTC, to the second.
+fn utc(time: Duration) -> String {
+    let (days, second) = (time.as_secs() / 86_400, time.as_secs() % 86_400);
+    // Years that begin in March end with the leap day; an era of 400 of them has 146,097 days.
+    let day = days + 719_468;
+    let (era, day) = (day / 146_097, day % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (date, month) = (day - (153 * month + 2) / 5 + 1, (month + 2) % 12 + 1);
+    let year = era * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{date:02} {hour:02}:{minute:02}:{second:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00"),
+            (951_782_399, "2000-02-28 23:59:59"),
+            (951_782_400, "2000-02-29 00:00:00"),
+            (951_868_800, "2000-03-01 00:00:00"),
+            (1_700_000_000, "2023-11-14 22:13:20"),
+            (1_735_689_599, "2024-12-31 23:59:59"),
+            (4_107_542_400, "2100-03-01 00:00:00"),
+        ] {
+            assert_eq!(utc(Duration::from_secs(seconds)), text);
+        }
+    }
+}
