@@ -52,6 +52,8 @@ struct Open {
     index: u32,
     candidate: usize,
     kind: Kind,
+    /// A call got arguments.
+    filled: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +102,7 @@ impl Writer {
                 self.part_start(index, candidate, &part, out);
             }
             StreamEvent::Delta { index, delta } => self.delta(index, &delta, out),
-            StreamEvent::PartStop { index } => self.open.retain(|open| open.index != index),
+            StreamEvent::PartStop { index } => self.close(|open| open.index == index, out),
             StreamEvent::Logprobs { candidate, raw } => self.logprobs(candidate, &raw, out),
             StreamEvent::Stop { candidate, stop, .. } => self.stop(candidate, &stop, out),
             StreamEvent::Usage(usage) => self.see(Some(usage)),
@@ -221,7 +223,7 @@ impl Writer {
             }
             PartStart::Other { .. } => return,
         };
-        self.open.push(Open { index, candidate: at, kind });
+        self.open.push(Open { index, candidate: at, kind, filled: false });
     }
 
     /// The first fragment of a call.
@@ -266,8 +268,41 @@ impl Writer {
         });
     }
 
+    /// Closes the parts. A call without arguments gets `{}`: Messages sends none for a tool that
+    /// takes none, and clients of Chat parse what they get.
+    fn close(&mut self, closes: impl Fn(&Open) -> bool, out: &mut BytesMut) {
+        while let Some(at) = self.open.iter().position(&closes) {
+            let Open { candidate, kind, filled, .. } = self.open.remove(at);
+            if let Kind::Call(nth, kind @ ToolCallKind::Function) = kind {
+                if !filled && !self.candidates[candidate].stopped {
+                    self.arguments(candidate, nth, kind, "{}", out);
+                }
+            }
+        }
+    }
+
+    /// A later fragment of a call; `text` is escaped.
+    fn arguments(
+        &mut self,
+        at: usize,
+        nth: u64,
+        kind: ToolCallKind,
+        text: &str,
+        out: &mut BytesMut,
+    ) {
+        self.chunk(at, "tool_calls", out, |out| {
+            out.extend_from_slice(b"[{\"index\":");
+            push_u64(out, nth);
+            let (kind, name) = (kind_word(kind), arguments_word(kind));
+            for piece in [",\"", kind, "\":{\"", name, "\":\"", text, "\"}}]"] {
+                out.extend_from_slice(piece.as_bytes());
+            }
+        });
+    }
+
     fn delta(&mut self, index: u32, delta: &Delta<'_>, out: &mut BytesMut) {
-        let Some(open) = self.open.iter().rfind(|open| open.index == index) else { return };
+        let Some(open) = self.open.iter_mut().rfind(|open| open.index == index) else { return };
+        open.filled |= matches!(delta, Delta::Arguments(text) if !text.is_empty());
         let (at, kind) = (open.candidate, open.kind);
         if self.candidates[at].stopped {
             return;
@@ -285,16 +320,8 @@ impl Writer {
             (Kind::Reasoning(nth), Delta::Seal(seal)) if !seal.data.is_empty() => {
                 self.seal(at, nth, seal, out);
             }
-            (Kind::Call(nth, kind), Delta::Arguments(text)) => {
-                self.chunk(at, "tool_calls", out, |out| {
-                    out.extend_from_slice(b"[{\"index\":");
-                    push_u64(out, nth);
-                    for piece in [",\"", kind_word(kind), "\":{\"", arguments_word(kind), "\":"] {
-                        out.extend_from_slice(piece.as_bytes());
-                    }
-                    push_str(out, text);
-                    out.extend_from_slice(b"}}]");
-                });
+            (Kind::Call(nth, kind), Delta::Arguments(text)) if !text.is_empty() => {
+                self.arguments(at, nth, kind, text.escaped(), out);
             }
             (Kind::Text, Delta::Citation(raw)) if is_annotation(raw) => {
                 self.chunk(at, "annotations", out, |out| {
@@ -321,6 +348,7 @@ impl Writer {
 
     fn stop(&mut self, candidate: u32, stop: &Stop<'_>, out: &mut BytesMut) {
         let Some(at) = self.begin(candidate, true, out) else { return };
+        self.close(|open| open.candidate == at, out);
         let Candidate { calls, refused, .. } = self.candidates[at];
         let shape = Shape { calls: calls > 0, refusal: refused };
         let words = refusal_words(stop).filter(|_| stop.reason == StopReason::Refusal && !refused);

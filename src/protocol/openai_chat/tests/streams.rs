@@ -494,6 +494,30 @@ proptest! {
 }
 
 #[test]
+fn a_call_without_arguments_is_an_object() {
+    for stops in [true, false] {
+        let mut writer = Writer::new(answer());
+        let mut out = BytesMut::new();
+        let start = PartStart::ToolCall {
+            id: JsonStr::from_plain("a"),
+            name: JsonStr::from_plain("f"),
+            kind: ToolCallKind::Function,
+            seal: None,
+            cache: None,
+        };
+        writer.write(part(0, 0, start), &mut out);
+        let empty = Delta::Arguments(JsonStr::default());
+        writer.write(StreamEvent::Delta { index: 0, delta: empty }, &mut out);
+        if stops {
+            writer.write(StreamEvent::PartStop { index: 0 }, &mut out);
+        }
+        writer.write(StreamEvent::End, &mut out);
+        grammar::check(&out).unwrap();
+        assert_eq!(fold(&out).choices[&0].calls[&0], ["a", "f", "{}"]);
+    }
+}
+
+#[test]
 fn seals_go_beside_the_thinking_and_come_back() {
     let mut writer = Writer::new(answer());
     let mut out = BytesMut::new();
