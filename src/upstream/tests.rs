@@ -332,3 +332,13 @@ fn a_client_is_made_outside_of_a_runtime() {
     let client = Client::default();
     assert!(format!("{client:?}").contains("300s"));
 }
+
+#[test]
+fn all_can_be_sent_and_shared() {
+    fn service<T: Clone + Send + Sync + 'static>() {}
+    fn future<T: Send + Sync + 'static>() {}
+    fn body<T: Send + Sync + Unpin + 'static>() {}
+    service::<Client>();
+    future::<super::ResponseFuture>();
+    body::<super::IdleTimeoutBody<hyper::body::Incoming>>();
+}

@@ -295,4 +295,20 @@ mod tests {
         request.headers_mut().insert("x-api-key", value);
         assert!(KeySources::default().find(&request).is_none());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn stripping_leaves_no_key_and_all_the_others(
+            parameters in proptest::collection::vec("(key|k%65y|keys|a)(=[a-z%2]{0,3})?", 0..6),
+        ) {
+            let mut request = request(&[], &format!("/p?{}", parameters.join("&")));
+            KeySources::default().strip(&mut request);
+            proptest::prop_assert!(found(KeySources::default(), &request).is_none());
+            let is_key = |parameter: &&String| {
+                matches!(parameter.split('=').next(), Some("key" | "k%65y"))
+            };
+            let others: Vec<_> = parameters.iter().filter(|p| !is_key(p)).cloned().collect();
+            proptest::prop_assert_eq!(request.uri().query().unwrap_or(""), others.join("&"));
+        }
+    }
 }

@@ -203,6 +203,8 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+
     use super::*;
 
     fn map(lines: &[(&str, &[u8])]) -> HeaderMap {
@@ -374,6 +376,28 @@ mod tests {
             let found: Vec<_> =
                 headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
             assert_eq!(found, expected, "{came:?} {mode:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn all_but_the_connections_fields_stay_in_order(
+            lines in vec(("[a-c]", vec(0x20_u8..0x7f, 0..8)), 0..12),
+            connection in vec("[a-dA-D ,]{0,6}", 0..3),
+        ) {
+            let lines = lines.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+            let lines: Vec<_> = lines.collect();
+            let mut headers = map(&lines);
+            for value in &connection {
+                headers.append(CONNECTION, value.parse().unwrap());
+            }
+            strip(&mut headers, Keep::default(), None);
+            let named = |name: &str| {
+                let mut members = connection.iter().flat_map(|value| value.split(','));
+                members.any(|member| member.trim().eq_ignore_ascii_case(name))
+            };
+            let kept: Vec<_> = lines.into_iter().filter(|(name, _)| !named(name)).collect();
+            proptest::prop_assert_eq!(headers, map(&kept));
         }
     }
 }
