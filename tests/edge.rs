@@ -1,4 +1,5 @@
 //! The edge as a whole over sockets: what a caller writes byte by byte, and what an upstream reads.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
