@@ -24,9 +24,10 @@ mod scanner;
 mod tests;
 mod words;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use facts::Facts;
+use memchr::memmem::Finder;
 pub use scanner::MAX_CAPTURE;
 use scanner::Scanner;
 
@@ -130,7 +131,7 @@ impl Observer {
 }
 
 fn look(protocol: Protocol, event: Event<'_>, scanner: &mut Scanner, facts: &mut Facts) {
-    if event.data.starts_with("[DONE]") || !matters(protocol, event.name, facts.observed()) {
+    if event.data.starts_with("[DONE]") || !matters(protocol, event, facts.observed()) {
         return;
     }
     scanner.reset();
@@ -139,15 +140,29 @@ fn look(protocol: Protocol, event: Event<'_>, scanner: &mut Scanner, facts: &mut
 }
 
 /// Whether an event may say something new. Most of a stream is deltas, of which the first is
-/// enough; the other protocols do not name their events.
-fn matters(protocol: Protocol, event: &str, known: &Observed) -> bool {
+/// enough. Gemini and DashScope repeat the usage in each of theirs.
+fn matters(protocol: Protocol, event: Event<'_>, known: &Observed) -> bool {
     match protocol {
-        Protocol::Anthropic => match event {
+        Protocol::Anthropic => match event.name {
             "ping" | "content_block_stop" | "message_stop" => false,
             "content_block_start" | "content_block_delta" => !known.first_event,
             _ => true,
         },
-        Protocol::OpenAiResponses => !(event.ends_with(".delta") && known.first_event),
-        Protocol::OpenAiChat | Protocol::Gemini | Protocol::DashScope => true,
+        Protocol::OpenAiResponses => !(event.name.ends_with(".delta") && known.first_event),
+        Protocol::OpenAiChat => !known.first_event || chunk_matters(event.data.as_bytes()),
+        Protocol::Gemini | Protocol::DashScope => true,
     }
+}
+
+/// What a chunk of more than words holds. Making a finder costs more than its search.
+static TELLING: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| [Finder::new("_tokens\""), Finder::new("\"error\""), Finder::new("_call")]);
+
+static STOP: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
+
+/// Chat does not name its events: whether a chunk holds more than words. It may be wrong in
+/// saying yes.
+fn chunk_matters(data: &[u8]) -> bool {
+    let stops = |at: usize| !data[at + STOP.needle().len()..].starts_with(b":null");
+    TELLING.iter().any(|words| words.find(data).is_some()) || STOP.find_iter(data).any(stops)
 }

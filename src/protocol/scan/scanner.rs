@@ -7,8 +7,11 @@ use crate::protocol::json::{Raw, find_special};
 /// longer value only its presence is known.
 pub const MAX_CAPTURE: usize = 4 << 10;
 
+/// Room for the names and values of nearly all answers.
+const USUAL_CAPTURE: usize = 64;
+
 /// Deepest path that is followed; the trees in `paths.rs` are less deep.
-const MAX_PATH: usize = 12;
+const MAX_PATH: usize = 8;
 
 /// What the scanner found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,7 +108,7 @@ impl Scanner {
             filled: None,
             next: Some(root),
             state: State::Value,
-            captured: Vec::new(),
+            captured: Vec::with_capacity(USUAL_CAPTURE),
             length: 0,
         }
     }
@@ -302,7 +305,7 @@ impl Scanner {
         if let Some(field) = field {
             match std::str::from_utf8(&self.captured).ok().filter(|_| self.length <= MAX_CAPTURE) {
                 Some("true" | "false" | "null") => {}
-                Some(text) if Raw::parse(text).is_ok() => report(Found::Number(field, text)),
+                Some(text) if is_number(text) => report(Found::Number(field, text)),
                 _ => self.state = State::Broken,
             }
         }
@@ -349,6 +352,10 @@ impl Scanner {
         self.captured.clear();
         self.length = 0;
     }
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) || Raw::parse(text).is_ok()
 }
 
 /// Hands on the decoded text; nothing where it is no valid string.

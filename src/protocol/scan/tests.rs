@@ -537,3 +537,20 @@ fn each_item_of_an_array_counts_as_it_completes() {
     observer.finish();
     assert_eq!(counts(observer.observed()), Some([9, 0, 0, 0, 4, 0]));
 }
+
+#[test]
+fn chunks_of_words_alone_are_passed_over() {
+    for (chunk, matters) in [
+        (r#"{"choices":[{"delta":{"content":"x"},"finish_reason":null}],"usage":null}"#, false),
+        (r#"{"choices":[{"delta":{"content":"x"}}]}"#, false),
+        (r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, true),
+        (r#"{"choices":[{"delta":{},"finish_reason" : "stop"}]}"#, true),
+        (r#"{"choices":[{"finish_reason":null},{"finish_reason":"stop"}]}"#, true),
+        (r#"{"choices":[{"delta":{"tool_calls":[{}]},"finish_reason":null}]}"#, true),
+        (r#"{"choices":[{"delta":{"function_call":{}},"finish_reason":null}]}"#, true),
+        (r#"{"choices":[],"usage":{"prompt_tokens":1}}"#, true),
+        (r#"{"error":"x"}"#, true),
+    ] {
+        assert_eq!(chunk_matters(chunk.as_bytes()), matters, "{chunk}");
+    }
+}
