@@ -5,6 +5,7 @@
 //! frame on is no copy.
 
 mod collect;
+mod guard;
 mod headers;
 mod observe;
 mod refuse;
@@ -12,8 +13,9 @@ mod rewrite;
 mod transcode;
 
 pub use collect::{Collect, CollectError, Collected};
+pub use guard::GuardBody;
 pub use headers::{drop_body_headers, is_encoded};
 pub use observe::{BodyEnd, Observe, ObserveBody};
-pub use refuse::{refuse, refuse_with_status};
+pub use refuse::{Refusal, refuse, refuse_with_status};
 pub use rewrite::RewriteBody;
 pub use transcode::TranscodeBody;

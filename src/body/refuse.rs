@@ -1,9 +1,52 @@
+use std::borrow::Cow;
+
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
-use super::RewriteBody;
-use crate::protocol::model::{ApiError, Fault, FaultOrigin};
+use super::{CollectError, RewriteBody};
+use crate::protocol::edit::EditError;
+use crate::protocol::model::{ApiError, Fault, FaultKind, FaultOrigin};
 use crate::protocol::{Protocol, refusal};
+
+/// Why a request is not passed on: an error value until it is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    kind: FaultKind,
+    message: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A refusal; the caller reads `message`, so it holds no secret.
+    #[must_use]
+    pub fn new(kind: FaultKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// The answer; see [`refuse`].
+    #[must_use]
+    pub fn response<B>(&self, protocol: Option<Protocol>) -> Response<RewriteBody<B>> {
+        refuse(protocol, &ApiError::new(self.kind, &*self.message))
+    }
+}
+
+impl From<EditError> for Refusal {
+    fn from(error: EditError) -> Self {
+        Self::new(FaultKind::BadRequest, error.to_string())
+    }
+}
+
+impl<E> From<CollectError<E>> for Refusal {
+    fn from(error: CollectError<E>) -> Self {
+        match error {
+            CollectError::TooLarge => {
+                Self::new(FaultKind::TooLarge, "the request body is too large")
+            }
+            CollectError::Body(_) => {
+                Self::new(FaultKind::BadRequest, "the request body could not be read")
+            }
+        }
+    }
+}
 
 /// An answer of ours in place of the inner service's, in the protocol that the caller speaks;
 /// `None` for a path that belongs to no protocol.

@@ -44,6 +44,24 @@ impl Exchange {
         update(&mut self.lock())
     }
 
+    /// Leaves what the body of the request says; false when the caller may not use that model, or
+    /// may not use every model and names none.
+    #[must_use]
+    pub fn admit(&self, request: RequestFacts) -> bool {
+        self.update(|facts| {
+            let model = facts.request.insert(request).model.as_deref();
+            facts.principal.as_ref().is_none_or(|principal| {
+                model.map_or(!principal.is_limited(), |model| principal.allows_model(model))
+            })
+        })
+    }
+
+    /// Whether some models are forbidden to the caller, so that the request must be looked at.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.read(|facts| facts.principal.as_ref().is_some_and(Principal::is_limited))
+    }
+
     fn lock(&self) -> MutexGuard<'_, ExchangeFacts> {
         // A panic in one of the closures leaves plain data behind, still good to read.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -80,12 +98,6 @@ impl ExchangeFacts {
         if self.attempts.len() < MAX_ATTEMPTS {
             self.attempts.push(attempt);
         }
-    }
-
-    /// Whether the caller may use this model: no principal and no list allow all.
-    #[must_use]
-    pub fn allows_model(&self, model: &str) -> bool {
-        self.principal.as_ref().is_none_or(|principal| principal.allows_model(model))
     }
 }
 
@@ -192,10 +204,14 @@ mod tests {
 
     #[test]
     fn models_are_allowed_by_list() {
-        let mut facts = ExchangeFacts::default();
-        assert!(facts.allows_model("any"));
-        facts.principal = Some(Principal::new("team").models(["a"]));
-        assert!(facts.allows_model("a"));
-        assert!(!facts.allows_model("b"));
+        let exchange = Exchange::default();
+        let admit = |model: Option<&str>| {
+            let model = model.map(Into::into);
+            exchange.admit(RequestFacts { model, ..RequestFacts::default() })
+        };
+        assert!(admit(Some("any")) && admit(None) && !exchange.is_limited());
+        exchange.update(|facts| facts.principal = Some(Principal::new("team").models(["a"])));
+        assert!(admit(Some("a")) && exchange.is_limited());
+        assert!(!admit(Some("b")) && !admit(None));
     }
 }

@@ -657,42 +657,49 @@ impl<'a> Cursor<'a> {
         let mut at = self.at + 1;
         loop {
             at = find_special(bytes, at);
+            // Escapes come in rows (`\n\t\t`): no need to search between them.
+            while bytes.get(at) == Some(&b'\\') {
+                at += escape_length(bytes, at)?;
+            }
             match bytes.get(at) {
                 Some(b'"') => {
                     self.at = at + 1;
                     return Ok(());
                 }
-                Some(b'\\') => {
-                    at += match bytes.get(at + 1) {
-                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
-                        Some(b'u')
-                            if bytes
-                                .get(at + 2..at + 6)
-                                .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) =>
-                        {
-                            6
-                        }
-                        _ => return Err(JsonError::new("invalid escape", at)),
-                    };
+                Some(0..0x20) => {
+                    return Err(JsonError::new("control character in a string", at));
                 }
-                Some(_) => return Err(JsonError::new("control character in a string", at)),
+                Some(_) => {}
                 None => return Err(JsonError::new("unexpected end of JSON", at)),
             }
         }
     }
 }
 
+/// How many bytes the escape at `at` takes.
+#[inline]
+fn escape_length(bytes: &[u8], at: usize) -> Result<usize> {
+    match bytes.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
+        Some(b'u') if bytes.get(at + 2..at + 6).is_some_and(is_hex) => Ok(6),
+        _ => Err(JsonError::new("invalid escape", at)),
+    }
+}
+
+fn is_hex(digits: &[u8]) -> bool {
+    digits.iter().all(u8::is_ascii_hexdigit)
+}
+
 /// Index of the next quote, backslash or control character from `at` on, or the length.
 ///
 /// Eight bytes at a time: each test leaves the high bit set in a byte that matches. A borrow can
 /// only mark bytes above the first match, so the lowest mark is exact.
+#[inline]
 pub(crate) fn find_special(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGH: u64 = ONES << 7;
-    while let Some(chunk) = bytes.get(at..at + 8) {
-        let mut word = [0; 8];
-        word.copy_from_slice(chunk);
-        let word = u64::from_le_bytes(word);
+    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*word);
         let quote = word ^ (ONES * b'"' as u64);
         let slash = word ^ (ONES * b'\\' as u64);
         let found = (quote.wrapping_sub(ONES) & !quote)

@@ -10,9 +10,11 @@
 
 pub mod anthropic;
 pub mod edit;
+pub mod fold;
 pub mod json;
 pub mod model;
 pub mod openai_chat;
+pub mod play;
 pub mod refusal;
 pub mod report;
 pub mod scan;

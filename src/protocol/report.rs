@@ -127,14 +127,36 @@ impl fmt::Display for TranslationReport {
 #[derive(Debug)]
 pub struct Reporter<'a> {
     source: &'a str,
+    anchors: &'a [Anchor<'a>],
     report: TranslationReport,
+}
+
+/// Where a member of a request, or an item of its conversation, begins.
+///
+/// Readers leave these by the way, so that finding the place of a loss does not mean walking
+/// through a whole conversation: nearly every request of an agent loses a cache mark or two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor<'a> {
+    /// Byte offset of the value.
+    pub offset: usize,
+    /// Name of the top-level member.
+    pub member: JsonStr<'a>,
+    /// Index in it, where the anchor is one of its items.
+    pub item: Option<usize>,
 }
 
 impl<'a> Reporter<'a> {
     /// A reporter on this source document.
     #[must_use]
     pub fn new(source: &'a str) -> Self {
-        Self { source, report: TranslationReport::default() }
+        Self { source, anchors: &[], report: TranslationReport::default() }
+    }
+
+    /// Finds places from these anchors on; they are in the order of their offsets.
+    #[must_use]
+    pub fn anchored(mut self, anchors: &'a [Anchor<'a>]) -> Self {
+        self.anchors = anchors;
+        self
     }
 
     /// Reports a top-level member by name.
@@ -149,9 +171,23 @@ impl<'a> Reporter<'a> {
         let offset = (piece.as_ptr() as usize).checked_sub(self.source.as_ptr() as usize);
         let pointer = offset
             .filter(|offset| *offset <= self.source.len())
-            .and_then(|offset| pointer_at(self.source, offset))
+            .and_then(|offset| self.pointer_at(offset))
             .unwrap_or_default();
         self.report.push(Loss { pointer, reason, severity });
+    }
+
+    fn pointer_at(&self, offset: usize) -> Option<String> {
+        let mut pointer = String::new();
+        let behind = self.anchors.partition_point(|anchor| anchor.offset <= offset);
+        let mut start = 0;
+        if let Some(anchor) = self.anchors[..behind].last() {
+            push_pointer_step(&mut pointer, &anchor.member.decode());
+            if let Some(item) = anchor.item {
+                push_pointer_step(&mut pointer, &item.to_string());
+            }
+            start = anchor.offset;
+        }
+        walk_to(self.source, start, offset, pointer)
     }
 
     /// Reports a string of the source.
@@ -175,11 +211,10 @@ impl<'a> Reporter<'a> {
     }
 }
 
-/// The JSON pointer of the innermost value that spans the byte at `offset`.
-fn pointer_at(source: &str, offset: usize) -> Option<String> {
-    let mut pointer = String::new();
-    let mut text = source;
-    let mut base = 0;
+/// Extends `pointer`, which is that of the value at `base`, to the innermost value that spans the
+/// byte at `offset`.
+fn walk_to(source: &str, mut base: usize, offset: usize, mut pointer: String) -> Option<String> {
+    let mut text = source.get(base..)?;
     loop {
         let mut cursor = Cursor::new(text);
         let mut child = None;
@@ -234,6 +269,32 @@ mod tests {
         reporter.piece("elsewhere", Severity::Ignore, "z");
         let pointers: Vec<_> = reporter.finish().losses.into_iter().map(|l| l.pointer).collect();
         assert_eq!(pointers, ["/a/0/b~1c", "/a/1/seed", ""]);
+    }
+
+    #[test]
+    fn anchors_give_the_same_pointers() {
+        let source = r#"{"a": [ {"b":"text"}, {"c":"more"} ], "d": {"e":"last"}}"#;
+        let at = |piece: &str| source.find(piece).unwrap();
+        let anchor = |offset, member: &'static str, item| Anchor {
+            offset,
+            member: JsonStr::from_plain(member),
+            item,
+        };
+        let anchors = [
+            anchor(at("[ {"), "a", None),
+            anchor(at(r#"{"b""#), "a", Some(0)),
+            anchor(at(r#"{"c""#), "a", Some(1)),
+            anchor(at(r#"{"e""#), "d", None),
+        ];
+        let pointers = |mut reporter: Reporter<'_>| -> Vec<String> {
+            for piece in ["text", "more", "last"] {
+                reporter.piece(&source[at(piece)..][..4], Severity::Ignore, "x");
+            }
+            reporter.finish().losses.into_iter().map(|loss| loss.pointer).collect()
+        };
+        let expected = ["/a/0/b", "/a/1/c", "/d/e"];
+        assert_eq!(pointers(Reporter::new(source)), expected);
+        assert_eq!(pointers(Reporter::new(source).anchored(&anchors)), expected);
     }
 
     #[test]

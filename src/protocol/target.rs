@@ -43,7 +43,7 @@ impl Default for Target {
 }
 
 /// What the writer of an answer is told: facts of the request, and what only the host can know.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Answer {
     /// The model that the caller asked for; written where the upstream names none.
@@ -78,7 +78,7 @@ impl Answer {
 }
 
 /// Makes ids for one answer: unique by the seed, repeatable for tests.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ids {
     seed: u64,
     next: u64,

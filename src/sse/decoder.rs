@@ -86,7 +86,7 @@ type OnEvent<'a> = &'a mut dyn FnMut(Event<'_>);
 /// ```
 ///
 /// [WHATWG]: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
-#[derive(Default)]
+#[derive(Default, Clone, PartialEq)]
 pub struct Decoder {
     limits: Limits,
     /// How many bytes of a leading BOM have matched; its length when that is decided.
@@ -243,7 +243,7 @@ impl fmt::Debug for Decoder {
 }
 
 /// The fields of the current event that are borrowed from the current push.
-#[derive(Default)]
+#[derive(Default, Clone, PartialEq)]
 struct Fresh<'i> {
     name: Option<&'i str>,
     data: Option<&'i str>,
@@ -251,7 +251,7 @@ struct Fresh<'i> {
 }
 
 /// The fields of the current event that had to be copied. A fresh one replaces its name and id.
-#[derive(Default)]
+#[derive(Default, Clone, PartialEq)]
 struct Kept {
     name: String,
     data: String,

@@ -1,5 +1,77 @@
-//! Stub.
+//! Lets a caller of one protocol talk to an upstream of another.
+//!
+//! The request goes to the [`Upstream`](crate::context::Upstream): its URL, its protocol, its form
+//! of the credential, its name for the model; the answer, streamed or not, and every error come
+//! back in the caller's protocol. Where both speak the same, the body passes untouched, every byte
+//! of it; only a mapped model name is spliced in place. The layer never retries, never connects,
+//! and never invents a clean end for a stream that broke.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, Full};
+//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+//! use tower_llm_gateway::body::RewriteBody;
+//! use tower_llm_gateway::context::Upstream;
+//! use tower_llm_gateway::protocol::Protocol;
+//! use tower_llm_gateway::{BoxError, ProviderTranslateLayer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let upstream = Upstream::new("http://api.example.com", Protocol::OpenAiChat)?.key("sk-123");
+//! let mut service = ServiceBuilder::new()
+//!     .layer(ProviderTranslateLayer::to(upstream))
+//!     .service_fn(|request: Request<RewriteBody<Full<Bytes>>>| async move {
+//!         assert_eq!(request.uri(), "http://api.example.com/v1/chat/completions");
+//!         assert_eq!(request.headers()["authorization"], "Bearer sk-123");
+//!         let answer = r#"{"id":"c","object":"chat.completion","created":1,"model":"gpt","choices":[
+//!             {"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
+//!         let response = Response::builder().header("content-type", "application/json");
+//!         Ok::<_, BoxError>(response.body(Full::new(Bytes::from(answer)))?)
+//!     });
+//!
+//! let body = r#"{"model":"gpt","max_tokens":5,"messages":[{"role":"user","content":"Hello"}]}"#;
+//! let request = Request::post("/v1/messages").body(Full::new(Bytes::from(body)))?;
+//! let response = service.ready().await?.call(request).await?;
+//! # #[allow(clippy::disallowed_methods)]
+//! let answer = response.into_body().collect().await?.to_bytes();
+//! assert!(answer.starts_with(br#"{"id":"#));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Order
+//! Inside auth, system prompt and everything that chooses the upstream; outside
+//! `HopByHopFilterLayer` and the client. An `Upstream` in the extensions of the request wins over
+//! the one that the layer was made with. A layer that changes the path wraps an axum router
+//! (`layer.layer(router)`), since `Router::layer` runs after routing.
+//!
+//! # Buffering
+//! None where both sides speak the same protocol and no model is mapped. Otherwise the request
+//! (50 MiB, then 413) and an answer that is no stream (32 MiB, then 502) are read whole; a stream
+//! is translated event by event in constant memory.
+//!
+//! # Cancellation
+//! Dropping the future or the body drops the inner one.
+//!
+//! # Errors
+//! Refusals are responses in the caller's protocol: 400 for a body that is not of its protocol or
+//! that the [`Mode`](crate::protocol::report::Mode) refuses, 403 for a model that the principal may
+//! not use, 415 for an encoded body that must be read, 502 for an answer that cannot be read. The
+//! service's own error is the inner one's. What could not be carried is a
+//! [`TranslationReport`](crate::protocol::report::TranslationReport) in the response's extensions.
 
-/// Stub.
-#[derive(Debug)]
-pub struct ProviderTranslateLayer;
+mod answer;
+mod body;
+mod future;
+mod headers;
+mod layer;
+mod plan;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use body::ResponseBody;
+pub use future::ResponseFuture;
+pub use layer::{DEFAULT_MAX_REQUEST_BYTES, DEFAULT_MAX_RESPONSE_BYTES, ProviderTranslateLayer};
+pub use service::ProviderTranslate;

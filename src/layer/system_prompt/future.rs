@@ -11,11 +11,9 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::layer::Config;
-use super::policy::Refusal;
-use crate::body::{Collect, CollectError, Collected, RewriteBody, drop_body_headers, refuse};
+use crate::body::{Collect, CollectError, Collected, Refusal, RewriteBody, drop_body_headers};
 use crate::context::Exchange;
 use crate::protocol::edit::Edited;
-use crate::protocol::model::{ApiError, FaultKind};
 use crate::protocol::{Protocol, Route};
 
 pin_project! {
@@ -99,8 +97,7 @@ where
                     return Poll::Ready(Ok(response.map(RewriteBody::untouched)));
                 }
                 StateProj::Refuse { protocol, refusal } => {
-                    let error = ApiError::new(refusal.kind, &*refusal.message);
-                    return Poll::Ready(Ok(refuse(Some(*protocol), &error)));
+                    return Poll::Ready(Ok(refusal.response(Some(*protocol))));
                 }
             };
             state.set(next);
@@ -117,14 +114,7 @@ impl<S> PendingCall<S> {
     where
         S: Service<Request<RewriteBody<B>>>,
     {
-        let mut collected = collected.map_err(|error| match error {
-            CollectError::TooLarge => {
-                Refusal::new(FaultKind::TooLarge, "the request body is too large")
-            }
-            CollectError::Body(_) => {
-                Refusal::new(FaultKind::BadRequest, "the request body could not be read")
-            }
-        })?;
+        let mut collected = collected?;
         let bytes = &collected.bytes;
         match self.config.apply(self.route, &self.parts, &self.exchange, bytes)? {
             Edited::Unchanged => {}

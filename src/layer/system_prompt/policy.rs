@@ -1,13 +1,13 @@
 //! Which requests are edited, and how. Pure.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use http::{Extensions, HeaderMap, Uri, request};
 
 use super::layer::Config;
-use crate::context::{Exchange, Principal, RequestFacts};
+use crate::body::Refusal;
+use crate::context::{Exchange, RequestFacts};
 use crate::protocol::edit::{EditError, Edited, Facts, Outline, SystemEdit};
 use crate::protocol::json::JsonStr;
 use crate::protocol::model::FaultKind;
@@ -39,24 +39,6 @@ pub struct PromptRequest<'a> {
     pub facts: &'a Facts<'a>,
     /// The texts of its system prompt, in their order.
     pub system: &'a [JsonStr<'a>],
-}
-
-/// Why a request does not pass.
-pub(super) struct Refusal {
-    pub(super) kind: FaultKind,
-    pub(super) message: Cow<'static, str>,
-}
-
-impl Refusal {
-    pub(super) fn new(kind: FaultKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into() }
-    }
-}
-
-impl From<EditError> for Refusal {
-    fn from(error: EditError) -> Self {
-        Self::new(FaultKind::BadRequest, error.to_string())
-    }
 }
 
 type Decide = dyn Fn(&PromptRequest<'_>) -> SystemEdit + Send + Sync;
@@ -116,7 +98,9 @@ impl Config {
             Err(error) => return self.invalid(exchange, error),
         };
         let facts = outline.facts(&parts.uri, &parts.headers)?;
-        leave_facts(exchange, &facts)?;
+        if !exchange.admit(RequestFacts::from(&facts)) {
+            return Err(Refusal::new(FaultKind::Permission, "this key may not use this model"));
+        }
         Ok(self.edit(route, parts, &outline, &facts)?)
     }
 
@@ -145,26 +129,9 @@ impl Config {
 
     fn invalid(&self, exchange: &Exchange, error: EditError) -> Result<Edited, Refusal> {
         // A model that we cannot read may be one that the caller must not use.
-        let limited =
-            exchange.read(|facts| facts.principal.as_ref().is_some_and(Principal::is_limited));
-        if limited || self.on_invalid == OnInvalid::Refuse {
+        if exchange.is_limited() || self.on_invalid == OnInvalid::Refuse {
             return Err(error.into());
         }
         Ok(Edited::Unchanged)
     }
-}
-
-/// Tells the other layers what the request says; refuses a model that is none of the caller's.
-fn leave_facts(exchange: &Exchange, facts: &Facts<'_>) -> Result<(), Refusal> {
-    let request = RequestFacts::from(facts);
-    let allowed = exchange.update(|exchange| {
-        let model = exchange.request.insert(request).model.as_deref();
-        exchange.principal.as_ref().is_none_or(|principal| {
-            model.map_or(!principal.is_limited(), |model| principal.allows_model(model))
-        })
-    });
-    if allowed {
-        return Ok(());
-    }
-    Err(Refusal::new(FaultKind::Permission, "this model is not allowed for this key"))
 }

@@ -8,8 +8,7 @@ use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::layer::Config;
-use super::policy::Refusal;
-use crate::body::{RewriteBody, is_encoded};
+use crate::body::{Refusal, RewriteBody, is_encoded};
 use crate::context::Exchange;
 use crate::protocol::Route;
 use crate::protocol::model::FaultKind;

@@ -132,7 +132,7 @@ fn stop_reason(word: &str) -> StopReason {
 }
 
 /// What the parts of an answer say about its end, beside the word of another protocol.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub(super) struct Seen {
     /// There was a tool call.
     pub(super) call: bool,

@@ -7,7 +7,7 @@ use crate::protocol::model::Usage;
 use super::wire::{Result, lenient_u64, skip};
 
 /// The counts that one `usage` object names; a stream overwrites only those.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub(super) struct Counts {
     input: Option<u64>,
     cache_read: Option<u64>,

@@ -2,7 +2,8 @@
 
 use super::Rest;
 use crate::protocol::Protocol;
-use crate::protocol::json::{JsonStr, Number, Raw};
+use crate::protocol::json::{Cursor, JsonError, JsonStr, Number, Raw};
+use crate::protocol::report::Anchor;
 
 /// One request for an answer.
 #[derive(Debug, Clone)]
@@ -58,9 +59,27 @@ pub struct Request<'a> {
     pub output_rest: Rest<'a>,
     /// Members not understood.
     pub rest: Rest<'a>,
+    /// Where the members and messages began in the source.
+    pub anchors: Vec<Anchor<'a>>,
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// Remembers where the value before the cursor stands: a member, or an item of it.
+    ///
+    /// # Errors
+    /// Where no value begins.
+    pub fn anchor(
+        &mut self,
+        member: &JsonStr<'a>,
+        item: Option<usize>,
+        cursor: &mut Cursor<'a>,
+    ) -> Result<(), JsonError> {
+        cursor.kind()?;
+        let anchor = Anchor { offset: cursor.offset(), member: member.clone(), item };
+        self.anchors.push(anchor);
+        Ok(())
+    }
+
     /// An empty request as `origin` would have it.
     #[must_use]
     pub fn new(origin: Protocol) -> Self {
@@ -90,6 +109,7 @@ impl Request<'_> {
             spelling: Spelling::default(),
             output_rest: Rest::default(),
             rest: Rest::default(),
+            anchors: Vec::new(),
         }
     }
 }

@@ -12,7 +12,7 @@
 use super::{ApiError, CacheMark, JsonStr, Raw, Rest, Seal, Stop, ToolCallKind, Usage};
 
 /// One step of a streamed answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum StreamEvent<'a> {
     /// The answer begins. Exactly once, first.
     Start {
@@ -77,7 +77,7 @@ pub enum StreamEvent<'a> {
 }
 
 /// What a streamed part is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum PartStart<'a> {
     /// Words.
     Text {
@@ -114,7 +114,7 @@ pub enum PartStart<'a> {
 }
 
 /// A piece of a part. Pieces may cut characters of the decoded text apart, never an escape.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Delta<'a> {
     /// Words (of a text or a refusal).
     Text(JsonStr<'a>),

@@ -4,7 +4,7 @@ use crate::protocol::json::JsonStr;
 use crate::protocol::model::{Stop, StopReason};
 
 /// What else an answer holds says more than `stop` does.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Shape {
     /// It calls a tool.
     pub(super) calls: bool,

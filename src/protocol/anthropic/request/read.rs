@@ -54,7 +54,12 @@ fn known_member<'a>(
             }
         }
         "messages" => {
-            nullable(key, c, rest, |c| c.array(|_, c| message(request, c)))?;
+            nullable(key, c, rest, |c| {
+                c.array(|index, c| {
+                    request.anchor(key, Some(index), c)?;
+                    message(request, c)
+                })
+            })?;
         }
         "tools" => {
             nullable(key, c, rest, |c| tools(request, c))?;

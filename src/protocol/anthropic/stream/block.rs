@@ -12,7 +12,7 @@ use crate::protocol::model::{Delta, PartStart, Rest, Seal, SealKind, Vendor};
 use crate::protocol::target::Ids;
 
 /// A part of the hub as a block of Messages.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Block {
     part: u32,
     kind: Kind,
@@ -223,7 +223,7 @@ fn delta_event(index: u32, out: &mut BytesMut, kind: &str, member: &str, text: &
 }
 
 /// Parts that wait for their turn.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Parked {
     parts: VecDeque<ParkedPart>,
     /// Bytes held.
@@ -233,7 +233,7 @@ pub(super) struct Parked {
 }
 
 /// One of them.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct ParkedPart {
     pub(super) block: Block,
     pub(super) deltas: Vec<Delta<'static>>,

@@ -32,7 +32,7 @@ type Sink<'s> = dyn FnMut(StreamEvent<'_>) + 's;
 /// reader.finish(&mut |event| ended = matches!(event, StreamEvent::End));
 /// assert!(ended);
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Reader {
     /// Id of the message, once it has begun.
     message: Option<String>,
@@ -46,7 +46,7 @@ pub struct Reader {
     done: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 struct Open {
     /// Index on the wire.
     block: u64,

@@ -33,7 +33,7 @@ use crate::protocol::target::Answer;
 /// assert!(writer.is_done());
 /// assert!(out.starts_with(b"event: error\ndata: {\"type\":\"error\""));
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Writer {
     answer: Answer,
     phase: Phase,

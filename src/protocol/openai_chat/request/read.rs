@@ -29,13 +29,14 @@ fn read_member<'a>(
     key: &JsonStr<'a>,
     c: &mut Cursor<'a>,
 ) -> Result<(), JsonError> {
+    request.anchor(key, None, c)?;
     if c.kind()? == Kind::Null {
         request.rest.keep(key.clone(), c.raw()?);
         return Ok(());
     }
     match &*key.decode() {
         "model" => request.model = c.string()?,
-        "messages" => read_messages(request, c)?,
+        "messages" => read_messages(request, key, c)?,
         "tools" => {
             c.array(|_, c| {
                 request.tools.push(tools::read_tool(c)?);
@@ -129,10 +130,15 @@ fn read_sampling<'a>(
     Ok(true)
 }
 
-fn read_messages<'a>(request: &mut Request<'a>, c: &mut Cursor<'a>) -> Result<(), JsonError> {
+fn read_messages<'a>(
+    request: &mut Request<'a>,
+    key: &JsonStr<'a>,
+    c: &mut Cursor<'a>,
+) -> Result<(), JsonError> {
     // The turn that collects adjacent tool messages is the last one.
     let mut collecting = false;
-    c.array(|_, c| {
+    c.array(|index, c| {
+        request.anchor(key, Some(index), c)?;
         let start = c.clone();
         let message = Message::read(c)?;
         let role = message.role.clone();

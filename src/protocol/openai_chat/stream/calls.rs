@@ -12,10 +12,10 @@ pub const MAX_TOOL_CALLS: usize = 1024;
 pub const MAX_HELD: usize = 64 << 10;
 
 /// The calls of a stream, of all its candidates.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Calls(Vec<Call>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Call {
     candidate: usize,
     /// Its index on the wire.

@@ -29,7 +29,7 @@ pub(super) type Step = Result<(), Broken>;
 ///
 /// Memory: a few words for each candidate and call, and up to [`MAX_HELD`](super::MAX_HELD) for each call whose name
 /// has not come.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Reader {
     started: bool,
     done: bool,
@@ -38,7 +38,7 @@ pub struct Reader {
     calls: Calls,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq)]
 struct Candidate {
     seen: bool,
     stopped: bool,

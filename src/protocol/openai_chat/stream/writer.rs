@@ -25,7 +25,7 @@ pub const MAX_OPEN_PARTS: usize = 1024;
 /// left out. A ping is a comment. Nothing is written after the end.
 ///
 /// Memory: a few words for each candidate and open part.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Writer {
     answer: Answer,
     /// What every chunk begins with, up to its choices; empty before the first.
@@ -38,7 +38,7 @@ pub struct Writer {
     done: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq)]
 struct Candidate {
     begun: bool,
     stopped: bool,
@@ -47,7 +47,7 @@ struct Candidate {
     refused: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 struct Open {
     index: u32,
     candidate: usize,
@@ -56,7 +56,7 @@ struct Open {
     filled: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     Text,
     Refusal,

@@ -1,0 +1,236 @@
+//! What is done with the upstream's answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode, header, response};
+use http_body::Body;
+
+use super::ResponseBody;
+use super::headers;
+use super::layer::Config;
+use crate::body::{Collect, CollectError, Collected, Refusal, RewriteBody, is_encoded};
+use crate::context::Exchange;
+use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
+use crate::protocol::report::TranslationReport;
+use crate::protocol::translate::{
+    Folder, Transcoder, TranslateError, TranslatedAnswer, error, response, response_as_stream,
+};
+use crate::protocol::{Answer, Protocol};
+
+/// What the answer's translation must know of the request.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// The caller's protocol.
+    pub(super) caller: Protocol,
+    /// The upstream's protocol.
+    pub(super) upstream: Protocol,
+    /// The caller asked for a stream.
+    pub(super) stream: bool,
+    pub(super) answer: Answer,
+    pub(super) report: TranslationReport,
+    pub(super) exchange: Exchange,
+    pub(super) config: Arc<Config>,
+}
+
+/// The answer at its headers.
+#[expect(clippy::large_enum_variant, reason = "lives for one match, never stored")]
+pub(super) enum Begun<C> {
+    Done(Response<ResponseBody<C>>),
+    /// The body must be read first.
+    Read {
+        parts: response::Parts,
+        collect: Collect<C>,
+        reading: Reading,
+    },
+}
+
+/// What a read body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    Error,
+    Json,
+    Stream,
+}
+
+/// Passes an answer on, with a [`Fault`] beside it where the status tells one.
+pub(super) fn pass<C>(
+    mut response: Response<C>,
+    caller: Option<Protocol>,
+) -> Response<ResponseBody<C>> {
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        let fault = Fault {
+            kind: FaultKind::from_status(status),
+            status,
+            retry_after: headers::retry_after(response.headers()),
+            origin: FaultOrigin::Upstream,
+        };
+        if response.extensions().get::<Fault>().is_none() {
+            response.extensions_mut().insert(fault);
+        }
+    }
+    let guard = caller
+        .filter(|_| is_event_stream(response.headers()) && !is_encoded(response.headers()))
+        .and_then(broken_event);
+    response.map(|body| match guard {
+        Some(event) => ResponseBody::guarded(body, event),
+        None => ResponseBody::plain(RewriteBody::untouched(body)),
+    })
+}
+
+/// The event that says a passed stream broke.
+fn broken_event(caller: Protocol) -> Option<Bytes> {
+    use crate::protocol::Transcode;
+    let mut transcoder = Transcoder::new(caller, caller, Answer::new("", 0, 0)).ok()?;
+    let mut out = bytes::BytesMut::new();
+    transcoder.abort(&mut out);
+    Some(out.freeze())
+}
+
+/// Decides by status and headers.
+pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job) -> Begun<C> {
+    let (mut parts, body) = response.into_parts();
+    let failed = parts.status.is_client_error() || parts.status.is_server_error();
+    if !failed && (!parts.status.is_success() || parts.status == StatusCode::NO_CONTENT) {
+        let plain = ResponseBody::plain(RewriteBody::untouched(body));
+        return Begun::Done(Response::from_parts(parts, plain));
+    }
+    if is_encoded(&parts.headers) {
+        return Begun::Done(
+            job.fail("the upstream's answer is encoded, though identity was asked"),
+        );
+    }
+    let reading = match media_type(&parts.headers) {
+        _ if failed => Reading::Error,
+        "text/event-stream" => Reading::Stream,
+        // Clones forget the header.
+        "application/json" | "" => Reading::Json,
+        _ => return Begun::Done(job.fail("the upstream's answer is neither JSON nor a stream")),
+    };
+    if reading == Reading::Stream && job.stream {
+        let answer = job.answer.clone();
+        return Begun::Done(match Transcoder::new(job.upstream, job.caller, answer) {
+            Ok(transcoder) => {
+                headers::translate_response(&mut parts.headers, job.caller, true);
+                job.leave_report(&mut parts);
+                let exchange = job.exchange.clone();
+                let body = ResponseBody::transcoded(body, transcoder, exchange);
+                Response::from_parts(parts, body)
+            }
+            Err(error) => job.fail(&error.to_string()),
+        });
+    }
+    let collect = Collect::new(body, job.config.max_response_bytes);
+    Begun::Read { parts, collect, reading }
+}
+
+/// Translates a body that was read.
+pub(super) fn finish<C, E>(
+    mut parts: response::Parts,
+    reading: Reading,
+    collected: Result<Collected, CollectError<E>>,
+    job: &mut Job,
+) -> Response<ResponseBody<C>> {
+    let body = match collected {
+        Ok(collected) => collected.bytes,
+        Err(CollectError::TooLarge) => return job.fail("the upstream's answer is too large"),
+        Err(CollectError::Body(_)) => return job.fail("the connection to the upstream broke"),
+    };
+    if reading == Reading::Error {
+        return finish_error(parts, &body, job);
+    }
+    let translated = translate(reading, &body, job);
+    match translated {
+        Ok(translated) => {
+            headers::translate_response(&mut parts.headers, job.caller, job.stream);
+            job.report.extend(translated.report);
+            job.leave_report(&mut parts);
+            job.exchange.update(|facts| {
+                facts.usage = translated.usage;
+                facts.stop = translated.stop;
+            });
+            let body = RewriteBody::full(translated.body.freeze());
+            Response::from_parts(parts, ResponseBody::plain(body))
+        }
+        Err(TranslateError::Failed(kind, message)) => job.refuse(kind, &message),
+        Err(_) => job.fail("the upstream's answer could not be read"),
+    }
+}
+
+fn translate(reading: Reading, body: &[u8], job: &Job) -> Result<TranslatedAnswer, TranslateError> {
+    let answer = job.answer.clone();
+    match reading {
+        Reading::Stream => {
+            let mut folder = Folder::new(job.upstream, job.config.max_response_bytes)?;
+            folder.push(body);
+            folder.finish(job.caller, answer)
+        }
+        _ if job.stream => response_as_stream(job.upstream, job.caller, body, answer),
+        _ => response(job.upstream, job.caller, body, answer),
+    }
+}
+
+fn finish_error<C>(
+    mut parts: response::Parts,
+    body: &[u8],
+    job: &mut Job,
+) -> Response<ResponseBody<C>> {
+    let Ok(translated) = error(job.upstream, job.caller, parts.status, body) else {
+        return job.fail("the upstream's error could not be read");
+    };
+    headers::translate_response(&mut parts.headers, job.caller, false);
+    headers::set_retry_after(&mut parts.headers, translated.retry_after);
+    let fault = Fault {
+        kind: translated.kind,
+        status: parts.status,
+        retry_after: headers::retry_after(&parts.headers),
+        origin: FaultOrigin::Upstream,
+    };
+    parts.extensions.insert(fault);
+    job.exchange.update(|facts| facts.fault = Some(fault));
+    parts.status = translated.status;
+    job.leave_report(&mut parts);
+    let body = RewriteBody::full(translated.body.freeze());
+    Response::from_parts(parts, ResponseBody::plain(body))
+}
+
+impl Job {
+    fn leave_report(&mut self, parts: &mut response::Parts) {
+        let report = std::mem::take(&mut self.report);
+        if self.config.report_header {
+            headers::set_report(&mut parts.headers, &report);
+        }
+        if !report.is_empty() {
+            tracing::debug!(losses = %report, omitted = report.omitted(), "translation lost something");
+        }
+        parts.extensions.insert(report);
+    }
+
+    /// A 502: the upstream's answer is of no use.
+    fn fail<C>(&self, message: &str) -> Response<ResponseBody<C>> {
+        self.refuse(FaultKind::Upstream, message)
+    }
+
+    fn refuse<C>(&self, kind: FaultKind, message: &str) -> Response<ResponseBody<C>> {
+        let mut response = Refusal::new(kind, message.to_owned()).response(Some(self.caller));
+        let fault = Fault { origin: FaultOrigin::Upstream, ..Fault::gateway(kind) };
+        response.extensions_mut().insert(fault);
+        self.exchange.update(|facts| facts.fault = Some(fault));
+        response.map(ResponseBody::plain)
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    media_type(headers) == "text/event-stream"
+}
+
+/// The media type without parameters; empty where there is none or it is no text.
+fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let value = value.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    ["text/event-stream", "application/json"]
+        .into_iter()
+        .find(|known| value.eq_ignore_ascii_case(known))
+        .unwrap_or(value)
+}

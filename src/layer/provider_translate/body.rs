@@ -1,0 +1,125 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::body::{GuardBody, RewriteBody, TranscodeBody};
+use crate::context::Exchange;
+use crate::protocol::Transcode;
+use crate::protocol::model::{Fault, FaultOrigin};
+use crate::protocol::translate::{StreamFacts, Transcoder};
+
+pin_project! {
+    /// An answer: passed on, written whole, or a stream translated as it comes.
+    #[derive(Debug)]
+    pub struct ResponseBody<C> {
+        #[pin]
+        inner: Inner<C>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = InnerProj]
+    enum Inner<C> {
+        Plain { #[pin] body: RewriteBody<C> },
+        Guarded { #[pin] body: GuardBody<C> },
+        Transcoded { #[pin] body: TranscodeBody<C, Reporting> },
+    }
+}
+
+impl<C> ResponseBody<C> {
+    pub(super) fn plain(body: RewriteBody<C>) -> Self {
+        Self { inner: Inner::Plain { body } }
+    }
+
+    pub(super) fn guarded(body: C, error_event: Bytes) -> Self {
+        Self { inner: Inner::Guarded { body: GuardBody::new(body, error_event) } }
+    }
+
+    pub(super) fn transcoded(body: C, transcoder: Transcoder, exchange: Exchange) -> Self {
+        let body = TranscodeBody::new(body, Reporting { transcoder, exchange });
+        Self { inner: Inner::Transcoded { body } }
+    }
+}
+
+impl<C: Body<Data = Bytes>> Body for ResponseBody<C> {
+    type Data = Bytes;
+    type Error = C::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, C::Error>>> {
+        match self.project().inner.project() {
+            InnerProj::Plain { body } => body.poll_frame(cx),
+            InnerProj::Guarded { body } => body.poll_frame(cx),
+            InnerProj::Transcoded { body } => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Inner::Plain { body } => body.is_end_stream(),
+            Inner::Guarded { body } => body.is_end_stream(),
+            Inner::Transcoded { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Plain { body } => body.size_hint(),
+            Inner::Guarded { body } => body.size_hint(),
+            Inner::Transcoded { body } => body.size_hint(),
+        }
+    }
+}
+
+/// A transcoder that leaves what it sees in the exchange, at once: an outer layer reads it when
+/// its own body is dropped, which is before this one is.
+#[derive(Debug)]
+struct Reporting {
+    transcoder: Transcoder,
+    exchange: Exchange,
+}
+
+impl Reporting {
+    fn report(&mut self) {
+        if let Some(facts) = self.transcoder.take_news() {
+            note(&self.exchange, facts);
+        }
+    }
+}
+
+fn note(exchange: &Exchange, seen: &StreamFacts) {
+    exchange.update(|facts| {
+        facts.usage.clone_from(&seen.usage);
+        facts.stop = seen.stop;
+        if let Some(kind) = seen.fault {
+            facts.fault = Some(Fault { origin: FaultOrigin::Upstream, ..Fault::gateway(kind) });
+        }
+    });
+}
+
+impl Transcode for Reporting {
+    fn push(&mut self, input: &[u8], out: &mut BytesMut) {
+        self.transcoder.push(input, out);
+        self.report();
+    }
+
+    fn finish(&mut self, out: &mut BytesMut) {
+        self.transcoder.finish(out);
+        self.report();
+    }
+
+    fn abort(&mut self, out: &mut BytesMut) {
+        self.transcoder.abort(out);
+        self.report();
+    }
+
+    fn is_done(&self) -> bool {
+        self.transcoder.is_done()
+    }
+}

@@ -1,0 +1,158 @@
+//! Headers of translated requests and answers. Pure.
+
+use std::time::Duration;
+
+use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue};
+
+use crate::body::drop_body_headers;
+use crate::context::UpstreamKey;
+use crate::protocol::Protocol;
+use crate::protocol::report::TranslationReport;
+use crate::secret::Secret;
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+const API_KEY: HeaderName = HeaderName::from_static("api-key");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
+const REPORT: HeaderName = HeaderName::from_static("x-translation-report");
+
+/// Longest value of `x-translation-report`.
+pub(super) const MAX_REPORT_HEADER: usize = 1024;
+
+/// The version of the Messages API that is asked for where the caller names none.
+const DEFAULT_ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+
+/// Puts the credential into the form that the upstream wants, and no other with it.
+///
+/// `from` and `to` are `None` where the request is of no known protocol.
+pub(super) fn set_credential(
+    headers: &mut HeaderMap,
+    from: Option<Protocol>,
+    to: Option<Protocol>,
+    key: &UpstreamKey,
+) {
+    let ours = match key {
+        UpstreamKey::Caller if from == to => return,
+        UpstreamKey::Caller => callers(headers),
+        UpstreamKey::Ours(secret) => Some(secret.clone()),
+        UpstreamKey::None => None,
+    };
+    // An unknown endpoint of an unknown vendor: keep to the form that the caller chose.
+    let as_api_key = match to {
+        Some(protocol) => protocol == Protocol::Anthropic,
+        None => headers.contains_key(&X_API_KEY),
+    };
+    for name in [header::AUTHORIZATION, X_API_KEY, X_GOOG_API_KEY, API_KEY] {
+        headers.remove(name);
+    }
+    let Some(secret) = ours else { return };
+    let (name, prefix) = if to == Some(Protocol::Gemini) {
+        (X_GOOG_API_KEY, "")
+    } else if as_api_key && !is_oauth_token(&secret) {
+        (X_API_KEY, "")
+    } else {
+        (header::AUTHORIZATION, "Bearer ")
+    };
+    if let Some(value) = secret.header(prefix) {
+        headers.insert(name, value);
+    }
+}
+
+/// Tokens of Anthropic accounts are taken only as a bearer.
+fn is_oauth_token(secret: &Secret) -> bool {
+    secret.expose().starts_with("sk-ant-oat")
+}
+
+fn callers(headers: &HeaderMap) -> Option<Secret> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    let bearer = || {
+        let value = text(header::AUTHORIZATION)?;
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    };
+    let found = text(X_API_KEY)
+        .or_else(bearer)
+        .or_else(|| text(X_GOOG_API_KEY))
+        .or_else(|| text(API_KEY))?;
+    Some(Secret::new(found))
+}
+
+/// Headers of a translated request: what belongs to the caller's protocol goes, what the
+/// upstream's demands comes.
+pub(super) fn translate_request(headers: &mut HeaderMap, to: Protocol) {
+    drop_body_headers(headers);
+    let foreign = |name: &HeaderName| {
+        let owner = match name.as_str().split_once('-').map_or("", |(vendor, _)| vendor) {
+            "anthropic" => to == Protocol::Anthropic,
+            "openai" => matches!(to, Protocol::OpenAiChat | Protocol::OpenAiResponses),
+            _ => return name.as_str().starts_with("x-dashscope-") && to != Protocol::DashScope,
+        };
+        !owner
+    };
+    let names: Vec<HeaderName> = headers.keys().filter(|name| foreign(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if to == Protocol::Anthropic {
+        headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_ANTHROPIC_VERSION);
+    }
+}
+
+/// The answer is to be read: ask for it as it is.
+pub(super) fn ask_for_identity(headers: &mut HeaderMap) {
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+}
+
+/// Headers of a translated answer. The upstream's id moves aside, since the caller's SDK takes the
+/// header of its own vendor for the id of this very answer.
+pub(super) fn translate_response(headers: &mut HeaderMap, to: Protocol, stream: bool) {
+    drop_body_headers(headers);
+    let content_type = if stream { "text/event-stream" } else { "application/json" };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if stream {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    let id = headers.remove(REQUEST_ID).or_else(|| headers.remove(X_REQUEST_ID));
+    if let Some(id) = id {
+        let name = if to == Protocol::Anthropic { REQUEST_ID } else { X_REQUEST_ID };
+        headers.insert(name, id.clone());
+        headers.insert(UPSTREAM_REQUEST_ID, id);
+    }
+}
+
+/// Says how long to wait, where the headers do not.
+pub(super) fn set_retry_after(headers: &mut HeaderMap, after: Option<Duration>) {
+    if let Some(after) = after {
+        // A part of a second still is a wait.
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        headers.entry(header::RETRY_AFTER).or_insert_with(|| seconds.into());
+    }
+}
+
+/// How long to wait, by `retry-after` in seconds. A date needs a clock and is left to the caller.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// Writes the report, cut at [`MAX_REPORT_HEADER`].
+pub(super) fn set_report(headers: &mut HeaderMap, report: &TranslationReport) {
+    if report.is_empty() {
+        return;
+    }
+    // Pointers hold the caller's own words; only what a header may hold is written.
+    let text: String = report
+        .to_string()
+        .chars()
+        .map(|c| if (' '..='~').contains(&c) { c } else { '?' })
+        .take(MAX_REPORT_HEADER)
+        .collect();
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        headers.insert(REPORT, value);
+    }
+}

@@ -1,0 +1,101 @@
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use super::ProviderTranslate;
+use crate::context::Upstream;
+use crate::protocol::report::Mode;
+
+/// Default for [`ProviderTranslateLayer::max_request_bytes`]: 50 MiB.
+pub const DEFAULT_MAX_REQUEST_BYTES: usize = 50 << 20;
+
+/// Default for [`ProviderTranslateLayer::max_response_bytes`]: 32 MiB.
+pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 32 << 20;
+
+/// Lets a caller of one protocol talk to an upstream of another.
+///
+/// See the [module docs](crate::layer::provider_translate).
+#[derive(Debug, Clone)]
+pub struct ProviderTranslateLayer {
+    config: Arc<Config>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Config {
+    pub(super) upstream: Option<Upstream>,
+    pub(super) mode: Mode,
+    pub(super) max_request_bytes: usize,
+    pub(super) max_response_bytes: usize,
+    pub(super) report_header: bool,
+}
+
+impl ProviderTranslateLayer {
+    /// Sends every request to this upstream, unless its extensions name another.
+    #[must_use]
+    pub fn to(upstream: Upstream) -> Self {
+        Self::with(Some(upstream))
+    }
+
+    /// Sends every request to the upstream in its extensions; without one it is answered 502.
+    #[must_use]
+    pub fn from_context() -> Self {
+        Self::with(None)
+    }
+
+    fn with(upstream: Option<Upstream>) -> Self {
+        let config = Config {
+            upstream,
+            mode: Mode::default(),
+            max_request_bytes: DEFAULT_MAX_REQUEST_BYTES,
+            max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
+            report_header: false,
+        };
+        Self { config: Arc::new(config) }
+    }
+
+    /// Which losses are refused. Default [`Mode::Default`]: those that would make the answer wrong.
+    #[must_use]
+    pub fn mode(self, mode: Mode) -> Self {
+        self.map(|config| config.mode = mode)
+    }
+
+    /// Refuses every loss that may change the answer: [`Mode::Strict`].
+    #[must_use]
+    pub fn strict(self) -> Self {
+        self.mode(Mode::Strict)
+    }
+
+    /// Most bytes of a request that must be read; beyond it 413. Default
+    /// [`DEFAULT_MAX_REQUEST_BYTES`].
+    #[must_use]
+    pub fn max_request_bytes(self, bytes: usize) -> Self {
+        self.map(|config| config.max_request_bytes = bytes)
+    }
+
+    /// Most bytes of an answer that must be read; beyond it 502. Default
+    /// [`DEFAULT_MAX_RESPONSE_BYTES`].
+    #[must_use]
+    pub fn max_response_bytes(self, bytes: usize) -> Self {
+        self.map(|config| config.max_response_bytes = bytes)
+    }
+
+    /// Writes the translation report into the header `x-translation-report` too, cut at 1 KiB.
+    /// Default false.
+    #[must_use]
+    pub fn report_header(self, write: bool) -> Self {
+        self.map(|config| config.report_header = write)
+    }
+
+    fn map(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(Arc::make_mut(&mut self.config));
+        self
+    }
+}
+
+impl<S> Layer<S> for ProviderTranslateLayer {
+    type Service = ProviderTranslate<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ProviderTranslate::new(inner, Arc::clone(&self.config))
+    }
+}

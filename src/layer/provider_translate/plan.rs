@@ -1,0 +1,101 @@
+//! What is to be done with a request. Pure.
+
+use http::{HeaderMap, Uri};
+
+use crate::body::{Refusal, is_encoded};
+use crate::context::Upstream;
+use crate::protocol::model::FaultKind;
+use crate::protocol::translate::is_supported;
+use crate::protocol::{Operation, Protocol, Route, is_version};
+
+/// What is to be done with a request.
+#[derive(Debug, PartialEq)]
+pub(super) enum Plan {
+    /// The body is not looked at.
+    Pass,
+    /// The body stays what it is, but must be seen: for a mapped model or a list of allowed ones.
+    Edit(Protocol),
+    /// The body is translated.
+    Translate {
+        from: Protocol,
+        to: Protocol,
+    },
+    Refuse(Refusal),
+}
+
+/// Decides by the route and the headers alone. `see_body`: somebody must know the model.
+pub(super) fn plan(
+    route: Option<Route>,
+    upstream: &Upstream,
+    headers: &HeaderMap,
+    see_body: bool,
+) -> Plan {
+    let Some(Route { protocol: from, operation }) = route else { return Plan::Pass };
+    let to = upstream.protocol().unwrap_or(from);
+    let plan = match operation {
+        Operation::Models if from == to => Plan::Pass,
+        Operation::Generate | Operation::CountTokens if from == to => {
+            if see_body {
+                Plan::Edit(from)
+            } else {
+                Plan::Pass
+            }
+        }
+        Operation::Generate => {
+            let Some(missing) = [from, to].into_iter().find(|p| !is_supported(*p)) else {
+                return encoded(headers).map_or(Plan::Translate { from, to }, Plan::Refuse);
+            };
+            let message =
+                format!("cannot translate {from} to {to}: {missing} is passed through only");
+            Plan::Refuse(Refusal::new(FaultKind::BadRequest, message))
+        }
+        Operation::CountTokens | Operation::Models => {
+            let message = format!("an upstream of protocol {to} has no such endpoint");
+            Plan::Refuse(Refusal::new(FaultKind::NotFound, message))
+        }
+    };
+    match plan {
+        Plan::Edit(_) => encoded(headers).map_or(plan, Plan::Refuse),
+        plan => plan,
+    }
+}
+
+/// A body that must be read has to stand as it is: it is never passed on unseen.
+fn encoded(headers: &HeaderMap) -> Option<Refusal> {
+    if !is_encoded(headers) {
+        return None;
+    }
+    let message = "the request body is encoded, send it without content-encoding";
+    Some(Refusal::new(FaultKind::UnsupportedMedia, message))
+}
+
+/// The URL at the upstream.
+///
+/// A translated request goes to the endpoint of the upstream's protocol, without the caller's
+/// query. Any other keeps path and query; a known endpoint without a version gets `/v1`.
+pub(super) fn uri(
+    plan: &Plan,
+    route: Option<Route>,
+    upstream: &Upstream,
+    uri: &Uri,
+) -> Result<Uri, http::Error> {
+    if let Plan::Translate { to, .. } = plan {
+        return upstream.uri_for(endpoint(*to), None);
+    }
+    let path = uri.path();
+    if route.is_some() && !path.split('/').any(is_version) {
+        return upstream.uri_for(&format!("/v1{path}"), uri.query());
+    }
+    upstream.uri_for(path, uri.query())
+}
+
+/// Where answers are asked for.
+fn endpoint(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Anthropic => "/v1/messages",
+        Protocol::OpenAiChat => "/v1/chat/completions",
+        Protocol::OpenAiResponses => "/v1/responses",
+        Protocol::Gemini => "/v1beta/models",
+        Protocol::DashScope => "/api/v1/services/aigc/text-generation/generation",
+    }
+}

@@ -1,0 +1,108 @@
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::future::ResponseFuture;
+use super::headers;
+use super::layer::Config;
+use super::plan::{self, Plan};
+use super::{ProviderTranslateLayer, ResponseBody};
+use crate::body::{Refusal, RewriteBody};
+use crate::context::{Exchange, Upstream};
+use crate::protocol::Route;
+use crate::protocol::model::FaultKind;
+
+/// The service of [`ProviderTranslateLayer`].
+#[derive(Debug, Clone)]
+pub struct ProviderTranslate<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S> ProviderTranslate<S> {
+    pub(super) fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config }
+    }
+
+    /// A layer with this upstream.
+    #[must_use]
+    pub fn layer(upstream: Upstream) -> ProviderTranslateLayer {
+        ProviderTranslateLayer::to(upstream)
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, C> Service<Request<B>> for ProviderTranslate<S>
+where
+    S: Service<Request<RewriteBody<B>>, Response = Response<C>> + Clone,
+    B: Body<Data = Bytes>,
+    C: Body<Data = Bytes>,
+{
+    type Response = Response<ResponseBody<C>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B, C>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let route = Route::detect(request.method(), request.uri().path(), request.headers());
+        let caller = route.map(|route| route.protocol);
+        let named = request.extensions().get::<Upstream>();
+        let Some(upstream) = named.or(self.config.upstream.as_ref()).cloned() else {
+            let error = Refusal::new(FaultKind::Upstream, "no upstream is configured");
+            return ResponseFuture::refuse(caller, &error);
+        };
+        let exchange = Exchange::of(request.extensions_mut());
+        exchange.update(|facts| {
+            facts.client_protocol = caller;
+            facts.upstream_protocol = upstream.protocol().or(caller);
+        });
+        let see_body = exchange.is_limited() || !upstream.model_map().is_empty();
+        let plan = plan::plan(route, &upstream, request.headers(), see_body);
+        if let Plan::Refuse(error) = &plan {
+            return ResponseFuture::refuse(caller, error);
+        }
+        match plan::uri(&plan, route, &upstream, request.uri()) {
+            Ok(uri) => *request.uri_mut() = uri,
+            Err(_) => {
+                let error = Refusal::new(FaultKind::BadRequest, "the path makes no valid URL");
+                return ResponseFuture::refuse(caller, &error);
+            }
+        }
+        let spoken = upstream.protocol().or(caller);
+        headers::set_credential(request.headers_mut(), caller, spoken, upstream.credential());
+        match plan {
+            Plan::Translate { .. } | Plan::Edit(_) => {
+                // The ready service goes with the request; its clone waits for the next.
+                let clone = self.inner.clone();
+                let ready = std::mem::replace(&mut self.inner, clone);
+                let config = Arc::clone(&self.config);
+                ResponseFuture::read(ready, request, plan, config, upstream, exchange)
+            }
+            Plan::Pass | Plan::Refuse(_) => {
+                let future = self.inner.call(request.map(RewriteBody::untouched));
+                ResponseFuture::pass(future, caller)
+            }
+        }
+    }
+}

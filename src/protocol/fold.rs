@@ -1,0 +1,247 @@
+//! The events of a stream as one finished answer.
+
+use super::Protocol;
+use super::json::{JsonStr, Number, Raw};
+use super::model::{
+    Candidate, Content, Delta, FaultKind, Part, PartStart, Response, Rest, Seal, Spelling, Stop,
+    StreamEvent, ToolArguments, ToolCall, Usage,
+};
+use super::translate::TranslateError;
+
+/// Collects the events of one stream.
+///
+/// Holds the whole answer, up to the limit that it was made with.
+#[derive(Debug)]
+pub struct Fold {
+    response: Response<'static>,
+    parts: Vec<Open>,
+    bytes: usize,
+    limit: usize,
+    ended: bool,
+    failure: Option<(FaultKind, String)>,
+}
+
+/// A part that grows; its text is kept escaped.
+#[derive(Debug)]
+struct Open {
+    index: u32,
+    candidate: u32,
+    start: PartStart<'static>,
+    rest: Rest<'static>,
+    text: String,
+    seal: Option<Seal<'static>>,
+    citations: Vec<String>,
+}
+
+impl Fold {
+    /// An empty answer of protocol `origin`; `limit` bounds its texts in bytes.
+    #[must_use]
+    pub fn new(origin: Protocol, limit: usize) -> Self {
+        Self {
+            response: Response {
+                origin,
+                id: JsonStr::default(),
+                model: JsonStr::default(),
+                created: None,
+                candidates: Vec::new(),
+                usage: None,
+                rest: Rest::default(),
+            },
+            parts: Vec::new(),
+            bytes: 0,
+            limit,
+            ended: false,
+            failure: None,
+        }
+    }
+
+    /// One more event.
+    pub fn event(&mut self, event: StreamEvent<'_>) {
+        if self.failure.is_some() {
+            return;
+        }
+        match event {
+            StreamEvent::Start { id, model, created, usage, rest } => {
+                self.response.id = id.into_owned();
+                self.response.model = model.into_owned();
+                self.response.created = created.map(Number::from);
+                self.response.usage = usage.as_ref().map(own_usage);
+                self.response.rest = own_rest(rest);
+            }
+            StreamEvent::PartStart { index, candidate, part, rest } => {
+                self.grow(PART_OVERHEAD);
+                self.parts.push(Open {
+                    index,
+                    candidate,
+                    start: own_start(part),
+                    rest: own_rest(rest),
+                    text: String::new(),
+                    seal: None,
+                    citations: Vec::new(),
+                });
+            }
+            StreamEvent::Delta { index, delta } => self.delta(index, delta),
+            StreamEvent::Logprobs { candidate, raw } => {
+                self.grow(raw.as_str().len());
+                self.candidate(candidate).logprobs = Some(raw.into_owned());
+            }
+            StreamEvent::Stop { candidate, stop, rest } => {
+                let candidate = self.candidate(candidate);
+                candidate.stop = Some(own_stop(stop));
+                candidate.rest = own_rest(rest);
+            }
+            StreamEvent::Usage(usage) => self.response.usage = Some(own_usage(&usage)),
+            StreamEvent::PartStop { .. } | StreamEvent::Ping => {}
+            StreamEvent::Error(error) => {
+                self.failure = Some((error.kind, error.message.decode().into_owned()));
+            }
+            StreamEvent::End => self.ended = true,
+        }
+    }
+
+    /// The finished answer.
+    ///
+    /// # Errors
+    /// When the stream failed, did not end, or grew beyond the limit.
+    pub fn finish(mut self) -> Result<Response<'static>, TranslateError> {
+        if let Some((kind, message)) = self.failure {
+            return Err(TranslateError::Failed(kind, message));
+        }
+        if !self.ended {
+            let message = "the upstream ended the stream early".to_owned();
+            return Err(TranslateError::Failed(FaultKind::Upstream, message));
+        }
+        for open in std::mem::take(&mut self.parts) {
+            let candidate = open.candidate;
+            let part = open.close();
+            self.candidate(candidate).parts.push(part);
+        }
+        Ok(self.response)
+    }
+
+    fn delta(&mut self, index: u32, delta: Delta<'_>) {
+        let size = match &delta {
+            Delta::Text(text) | Delta::Reasoning(text) | Delta::Arguments(text) => {
+                text.escaped().len()
+            }
+            Delta::Seal(seal) => seal.data.escaped().len(),
+            Delta::Citation(raw) => raw.as_str().len(),
+            // Nobody could write it back into a finished answer.
+            Delta::Other(_) => return,
+        };
+        self.grow(size);
+        let open = self.parts.iter_mut().rev().find(|open| open.index == index);
+        let (Some(open), None) = (open, &self.failure) else { return };
+        match delta {
+            Delta::Text(text) | Delta::Reasoning(text) | Delta::Arguments(text) => {
+                open.text.push_str(text.escaped());
+            }
+            Delta::Seal(seal) => open.seal = Some(own_seal(seal)),
+            Delta::Citation(raw) => open.citations.push(raw.as_str().to_owned()),
+            Delta::Other(_) => {}
+        }
+    }
+
+    fn grow(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if self.bytes > self.limit {
+            let message = "the upstream's answer is larger than the limit".to_owned();
+            self.failure = Some((FaultKind::Upstream, message));
+        }
+    }
+
+    fn candidate(&mut self, index: u32) -> &mut Candidate<'static> {
+        let candidates = &mut self.response.candidates;
+        let at = candidates.iter().position(|c| c.index == index).unwrap_or_else(|| {
+            candidates.push(Candidate {
+                index,
+                parts: Vec::new(),
+                stop: None,
+                logprobs: None,
+                spelling: Spelling::default(),
+                message_rest: Rest::default(),
+                rest: Rest::default(),
+            });
+            candidates.len() - 1
+        });
+        &mut candidates[at]
+    }
+}
+
+/// What an empty part counts toward the limit, so that many empty ones are bounded too.
+const PART_OVERHEAD: usize = 256;
+
+impl Open {
+    fn close(self) -> Part<'static> {
+        // Pieces never cut an escape, so their join is valid too.
+        let text = JsonStr::from_escaped(self.text);
+        let content = match self.start {
+            PartStart::Text { citations } => Content::Text {
+                text,
+                citations: if self.citations.is_empty() {
+                    citations
+                } else {
+                    Raw::parse_owned(format!("[{}]", self.citations.join(","))).ok()
+                },
+            },
+            PartStart::Refusal => Content::Refusal(text),
+            PartStart::Reasoning { seal } => Content::Reasoning {
+                text: (!text.is_empty() || seal.is_none()).then_some(text),
+                seal: seal.or(self.seal),
+                id: None,
+            },
+            PartStart::ToolCall { id, name, kind, seal, .. } => Content::ToolCall(ToolCall {
+                id,
+                name,
+                arguments: ToolArguments::Text(text),
+                kind,
+                seal: seal.or(self.seal),
+                item_id: None,
+                spelling: Spelling::default(),
+            }),
+            PartStart::Other { kind, raw } => Content::Other { kind, raw },
+        };
+        Part { content, cache: None, rest: self.rest }
+    }
+}
+
+fn own_rest(rest: Rest<'_>) -> Rest<'static> {
+    Rest(rest.0.into_iter().map(|(key, value)| (key.into_owned(), value.into_owned())).collect())
+}
+
+fn own_seal(seal: Seal<'_>) -> Seal<'static> {
+    Seal { vendor: seal.vendor, kind: seal.kind, data: seal.data.into_owned() }
+}
+
+fn own_usage(usage: &Usage<'_>) -> Usage<'static> {
+    Usage { raw: usage.raw.clone().map(Raw::into_owned), ..usage.counts() }
+}
+
+fn own_stop(stop: Stop<'_>) -> Stop<'static> {
+    Stop {
+        reason: stop.reason,
+        word: stop.word.map(JsonStr::into_owned),
+        sequence: stop.sequence.map(JsonStr::into_owned),
+        details: stop.details.map(Raw::into_owned),
+    }
+}
+
+fn own_start(start: PartStart<'_>) -> PartStart<'static> {
+    match start {
+        PartStart::Text { citations } => {
+            PartStart::Text { citations: citations.map(Raw::into_owned) }
+        }
+        PartStart::Refusal => PartStart::Refusal,
+        PartStart::Reasoning { seal } => PartStart::Reasoning { seal: seal.map(own_seal) },
+        PartStart::ToolCall { id, name, kind, seal, cache: _ } => PartStart::ToolCall {
+            id: id.into_owned(),
+            name: name.into_owned(),
+            kind,
+            seal: seal.map(own_seal),
+            cache: None,
+        },
+        PartStart::Other { kind, raw } => {
+            PartStart::Other { kind: kind.into_owned(), raw: raw.into_owned() }
+        }
+    }
+}

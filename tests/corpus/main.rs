@@ -1,0 +1,418 @@
+//! Recorded traffic, pair by pair: every case of the corpus is read, written back in its own
+//! protocol, and translated to the other. What came out is compared by an oracle that knows
+//! neither readers nor writers ([`essence`]).
+//!
+//! `cargo test --test corpus -- --nocapture` prints the table. The corpus is not part of the
+//! crate: it is found by `LLM_CORPUS` or beside the checkout, and the tests skip without it.
+
+mod essence;
+mod fold;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bytes::BytesMut;
+use http::StatusCode;
+use serde_json::Value;
+use tower_llm_gateway::protocol::Transcode;
+use tower_llm_gateway::protocol::report::{Mode, Reporter};
+use tower_llm_gateway::protocol::translate::{self, RequestOptions, Transcoder, TranslateError};
+use tower_llm_gateway::protocol::{Answer, Protocol, Target, anthropic, openai_chat};
+
+use essence::Essence;
+
+const PROTOCOLS: [Protocol; 2] = [Protocol::Anthropic, Protocol::OpenAiChat];
+
+struct Case {
+    name: String,
+    protocol: Protocol,
+    dir: PathBuf,
+    status: StatusCode,
+    /// Known to break its protocol's grammar: it must end in a clear result, whatever that is.
+    dirty: bool,
+}
+
+impl Case {
+    fn file(&self, name: &str) -> Option<Vec<u8>> {
+        fs::read(self.dir.join(name)).ok()
+    }
+}
+
+fn corpus() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
+    let root = std::env::var_os("LLM_CORPUS").map_or(beside, PathBuf::from);
+    if root.join("dev").is_dir() {
+        return Some(root);
+    }
+    println!("skipped: no corpus at {} (set LLM_CORPUS)", root.display());
+    None
+}
+
+fn cases(root: &Path) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for protocol in PROTOCOLS {
+        for entry in fs::read_dir(root.join("dev").join(protocol.as_str())).unwrap() {
+            let dir = entry.unwrap().path();
+            let meta = fs::read(dir.join("meta.json")).unwrap();
+            let meta: Value = serde_json::from_slice(&meta).unwrap();
+            if meta["operation"] != "generate" {
+                continue;
+            }
+            let status = meta["http"]["status"].as_u64().unwrap_or(200) as u16;
+            cases.push(Case {
+                name: dir.file_name().unwrap().to_string_lossy().into_owned(),
+                protocol,
+                dir,
+                status: StatusCode::from_u16(status).unwrap(),
+                dirty: meta["grammar"]["ok"] == false,
+            });
+        }
+    }
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    assert!(cases.len() > 100, "the corpus is there: {}", cases.len());
+    cases
+}
+
+/// What happened, by kind and pair; a failure names its case.
+#[derive(Default)]
+struct Table(BTreeMap<(String, String), (usize, Vec<String>)>);
+
+impl Table {
+    fn row(
+        &mut self,
+        kind: &str,
+        from: Protocol,
+        to: Protocol,
+        name: &str,
+        result: Result<(), String>,
+    ) {
+        let row = self.0.entry((kind.to_owned(), format!("{from} -> {to}"))).or_default();
+        row.0 += 1;
+        if let Err(reason) = result {
+            row.1.push(format!("{name}: {reason}"));
+        }
+    }
+
+    fn finish(self) {
+        println!("\n{:<10} {:<28} {:>6} {:>7}", "kind", "pair", "cases", "passed");
+        for ((kind, pair), (count, failed)) in &self.0 {
+            println!("{kind:<10} {pair:<28} {count:>6} {:>7}", count - failed.len());
+        }
+        let failures: Vec<_> = self.0.values().flat_map(|(_, failed)| failed).collect();
+        assert!(failures.is_empty(), "{failures:#?}");
+    }
+}
+
+fn answer() -> Answer {
+    let mut answer = Answer::new("asked-model", 1_700_000_000, 7);
+    answer.include_usage = true;
+    answer
+}
+
+/// JSON equality, apart from the form of numbers.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| same(v, w)))
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn compare(what: &str, expected: &Value, found: &Value) -> Result<(), String> {
+    if same(expected, found) {
+        return Ok(());
+    }
+    Err(format!("{what} differs\n  expected {expected}\n  found    {found}"))
+}
+
+/// Reads and writes back through the hub, without the shortcut that the layer takes.
+fn rewrite_request(protocol: Protocol, text: &str) -> Result<Value, String> {
+    let mut out = BytesMut::new();
+    let mut reporter = Reporter::new(text);
+    let target = Target::default();
+    match protocol {
+        Protocol::Anthropic => {
+            let request = anthropic::request::read(text).map_err(|e| e.to_string())?;
+            anthropic::request::write(&request, &target, &mut reporter, &mut out);
+        }
+        _ => {
+            let request = openai_chat::request::read(text).map_err(|e| e.to_string())?;
+            openai_chat::request::write(&request, &target, &mut reporter, &mut out);
+        }
+    }
+    let report = reporter.finish();
+    if !report.is_empty() {
+        return Err(format!("lost something on its own way back: {report}"));
+    }
+    serde_json::from_slice(&out).map_err(|e| e.to_string())
+}
+
+#[test]
+fn requests() {
+    let Some(root) = corpus() else { return };
+    let mut table = Table::default();
+    for case in cases(&root) {
+        let Some(body) = case.file("request.json") else { continue };
+        let text = std::str::from_utf8(&body).unwrap();
+        let source: Value = serde_json::from_str(text).unwrap();
+        let own = rewrite_request(case.protocol, text)
+            .and_then(|written| compare("request", &source, &written));
+        // What the vendor itself answered with 400 may be refused by the reader.
+        let refused = case.status.is_client_error() && own.is_err();
+        table.row(
+            "request",
+            case.protocol,
+            case.protocol,
+            &case.name,
+            if refused { Ok(()) } else { own },
+        );
+        for to in PROTOCOLS.into_iter().filter(|to| *to != case.protocol) {
+            let options = RequestOptions { mode: Mode::Lenient, ..RequestOptions::default() };
+            let result = translate::request(case.protocol, to, &body, &options)
+                .map_err(|e| e.to_string())
+                .and_then(|translated| {
+                    let written: Value =
+                        serde_json::from_slice(&translated.body).map_err(|e| e.to_string())?;
+                    essence::same_request(case.protocol, &source, to, &written)
+                        .map_err(|e| format!("{e}\n  report {}", translated.report))
+                });
+            let refused = case.status.is_client_error() && result.is_err();
+            table.row(
+                "request",
+                case.protocol,
+                to,
+                &case.name,
+                if refused { Ok(()) } else { result },
+            );
+        }
+    }
+    table.finish();
+}
+
+#[test]
+fn responses() {
+    let Some(root) = corpus() else { return };
+    let mut table = Table::default();
+    for case in cases(&root) {
+        let Some(body) = case.file("response.json") else { continue };
+        let source: Value = serde_json::from_slice(&body).unwrap();
+        for to in PROTOCOLS {
+            let result = if case.status.is_success() {
+                response(&case, to, &body, &source)
+            } else {
+                error(&case, to, &body, &source)
+            };
+            let kind = if case.status.is_success() { "response" } else { "error" };
+            table.row(kind, case.protocol, to, &case.name, result);
+        }
+    }
+    table.finish();
+}
+
+fn response(case: &Case, to: Protocol, body: &[u8], source: &Value) -> Result<(), String> {
+    let translated = match translate::response(case.protocol, to, body, answer()) {
+        // An error under a 200 is an error, in the upstream's words.
+        Err(TranslateError::Failed(_, message)) if source["error"]["message"] == message => {
+            return Ok(());
+        }
+        translated => translated.map_err(|e| e.to_string())?,
+    };
+    let written: Value = serde_json::from_slice(&translated.body).map_err(|e| e.to_string())?;
+    if to == case.protocol {
+        return compare("response", source, &written);
+    }
+    let expected = Essence::of_response(case.protocol, source);
+    expected.same(&Essence::of_response(to, &written), to)
+}
+
+fn error(case: &Case, to: Protocol, body: &[u8], source: &Value) -> Result<(), String> {
+    let translated =
+        translate::error(case.protocol, to, case.status, body).map_err(|e| e.to_string())?;
+    let written: Value = serde_json::from_slice(&translated.body).map_err(|e| e.to_string())?;
+    if translated.status.as_u16() < 400 {
+        return Err(format!("an error became {}", translated.status));
+    }
+    let message = |value: &Value| value["error"]["message"].as_str().map(str::to_owned);
+    if let (Some(expected), Some(found)) = (message(source), message(&written)) {
+        if !found.contains(&expected) && !expected.contains(&found) {
+            return Err(format!("message {expected:?} became {found:?}"));
+        }
+        return Ok(());
+    }
+    message(&written).map(drop).ok_or_else(|| format!("no message in {written}"))
+}
+
+fn transcode(from: Protocol, to: Protocol, pieces: &[&[u8]]) -> Vec<u8> {
+    let mut transcoder = Transcoder::new(from, to, answer()).unwrap();
+    let mut out = BytesMut::new();
+    for piece in pieces {
+        transcoder.push(piece, &mut out);
+    }
+    transcoder.finish(&mut out);
+    assert!(transcoder.is_done(), "finish ends every stream");
+    out.to_vec()
+}
+
+#[test]
+fn streams() {
+    let Some(root) = corpus() else { return };
+    let mut table = Table::default();
+    for case in cases(&root) {
+        let Some(body) = case.file("response.sse") else { continue };
+        for to in PROTOCOLS {
+            let out = transcode(case.protocol, to, &[&body]);
+            table.row("stream", case.protocol, to, &case.name, stream(&case, to, &body, &out));
+        }
+    }
+    table.finish();
+}
+
+fn stream(case: &Case, to: Protocol, source: &[u8], written: &[u8]) -> Result<(), String> {
+    // The grammar of what we wrote holds whatever came in.
+    let found = fold::fold(to, written).map_err(|e| format!("wrote bad grammar: {e}"))?;
+    if case.dirty {
+        return Ok(());
+    }
+    let expected = fold::fold(case.protocol, source).map_err(|e| format!("bad source: {e}"))?;
+    if expected.failed != found.failed {
+        return Err(format!("failed: expected {}, found {}", expected.failed, found.failed));
+    }
+    if expected.failed {
+        return Ok(());
+    }
+    let expected_essence = Essence::of_response(case.protocol, &expected.message);
+    expected_essence.same(&Essence::of_response(to, &found.message), to)
+}
+
+/// Every two-way cut of every stream, exactly: the state before the cut event is cloned, the cut
+/// made, and state and output compared with the uncut ones at the end of the event.
+#[test]
+fn every_cut_gives_the_same() {
+    let Some(root) = corpus() else { return };
+    let mut cuts = 0;
+    for case in cases(&root) {
+        let Some(body) = case.file("response.sse") else { continue };
+        for to in PROTOCOLS {
+            let whole = transcode(case.protocol, to, &[&body]);
+            let bytes: Vec<&[u8]> = body.chunks(1).collect();
+            assert!(transcode(case.protocol, to, &bytes) == whole, "{} byte by byte", case.name);
+            cuts += cut_everywhere(&case, to, &body);
+            if body.len() <= 4096 {
+                for cut in 0..=body.len() {
+                    let (head, tail) = body.split_at(cut);
+                    let out = transcode(case.protocol, to, &[head, tail]);
+                    assert!(out == whole, "{} cut at {cut}", case.name);
+                }
+            }
+        }
+    }
+    println!("{cuts} cuts");
+    assert!(cuts > 100_000);
+}
+
+fn cut_everywhere(case: &Case, to: Protocol, body: &[u8]) -> usize {
+    let mut before = Transcoder::new(case.protocol, to, answer()).unwrap();
+    let mut start = 0;
+    while start < body.len() {
+        // Two events at a time, so that a cut may also fall on their border.
+        let end = event_end(body, event_end(body, start));
+        let mut after = before.clone();
+        let mut expected = BytesMut::new();
+        after.push(&body[start..end], &mut expected);
+        for cut in start..=end {
+            let mut state = before.clone();
+            let mut out = BytesMut::new();
+            state.push(&body[start..cut], &mut out);
+            state.push(&body[cut..end], &mut out);
+            assert!(out == expected, "{} to {to}: cut at {cut}", case.name);
+            assert!(state == after, "{} to {to}: cut at {cut}", case.name);
+        }
+        let next = event_end(body, start);
+        before.push(&body[start..next], &mut BytesMut::new());
+        start = next;
+    }
+    body.len()
+}
+
+fn event_end(body: &[u8], start: usize) -> usize {
+    let rest = &body[start..];
+    let ends = [&b"\n\n"[..], b"\r\n\r\n"];
+    let end =
+        ends.iter().filter_map(|end| Some(memchr::memmem::find(rest, end)? + end.len())).min();
+    start + end.unwrap_or(rest.len())
+}
+
+/// Peers' opinions: our translation of their inputs must hold by the oracle; where it also equals
+/// theirs is counted and printed, and where it does not the oracle decides (see wire formats).
+#[test]
+fn golden_pairs() {
+    let Some(root) = corpus() else { return };
+    let mut table = Table::default();
+    for from in PROTOCOLS {
+        for to in PROTOCOLS {
+            let Ok(kinds) = fs::read_dir(root.join(format!("golden/{from}-to-{to}"))) else {
+                continue;
+            };
+            for kind in kinds {
+                let kind = kind.unwrap().path();
+                let kind_name = kind.file_name().unwrap().to_string_lossy().into_owned();
+                for case in fs::read_dir(&kind).unwrap() {
+                    let dir = case.unwrap().path();
+                    let name = dir.file_name().unwrap().to_string_lossy().into_owned();
+                    table.row(&kind_name, from, to, &name, golden(&kind_name, from, to, &dir));
+                }
+            }
+        }
+    }
+    table.finish();
+}
+
+fn golden(kind: &str, from: Protocol, to: Protocol, dir: &Path) -> Result<(), String> {
+    let read = |name: &str| fs::read(dir.join(name)).ok();
+    let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).map_err(|e| e.to_string());
+    match kind {
+        "request" | "request-assert" => {
+            let body = read("input.json").ok_or("no input")?;
+            let options = RequestOptions { mode: Mode::Lenient, ..RequestOptions::default() };
+            let translated =
+                translate::request(from, to, &body, &options).map_err(|e| e.to_string())?;
+            essence::same_request(from, &json(&body)?, to, &json(&translated.body)?)
+        }
+        "response" | "response-assert" => {
+            let body = read("input.json").ok_or("no input")?;
+            let translated =
+                translate::response(from, to, &body, answer()).map_err(|e| e.to_string())?;
+            let expected = Essence::of_response(from, &json(&body)?);
+            expected.same(&Essence::of_response(to, &json(&translated.body)?), to)
+        }
+        _ => {
+            let body = read("input.sse").ok_or("no input")?;
+            if kind == "aggregate" {
+                return aggregate(
+                    from,
+                    &body,
+                    &json(&read("expected.json").ok_or("no expectation")?)?,
+                );
+            }
+            let expected = fold::fold(from, &body).map_err(|e| format!("source: {e}"))?;
+            let found = fold::fold(to, &transcode(from, to, &[&body]))?;
+            let expected = Essence::of_response(from, &expected.message);
+            expected.same(&Essence::of_response(to, &found.message), to)
+        }
+    }
+}
+
+/// A stream folded into one answer of its own protocol.
+fn aggregate(protocol: Protocol, body: &[u8], expected: &Value) -> Result<(), String> {
+    let mut folder = translate::Folder::new(protocol, 1 << 20).map_err(|e| e.to_string())?;
+    folder.push(body);
+    let folded = folder.finish(protocol, answer()).map_err(|e| e.to_string())?;
+    let found: Value = serde_json::from_slice(&folded.body).map_err(|e| e.to_string())?;
+    Essence::of_response(protocol, expected).same(&Essence::of_response(protocol, &found), protocol)
+}
