@@ -14,7 +14,8 @@ use tower::{Layer, Service, ServiceBuilder};
 use tower_llm_gateway::layer::stats::{Stats, StatsQuery};
 use tower_llm_gateway::upstream::{HttpUpstreamBuilder, Proxies};
 use tower_llm_gateway::{
-    ApiKeyAuthLayer, CatchErrorLayer, HopByHopFilterLayer, StatsLayer, SystemPromptLayer,
+    ApiKeyAuthLayer, CatchErrorLayer, HopByHopFilterLayer, ProviderTranslateLayer, StatsLayer,
+    SystemPromptLayer,
 };
 
 use crate::settings::Settings;
@@ -47,7 +48,8 @@ impl Gateway {
 
 /// From the translation inwards: what every request passes.
 fn upstream(settings: &Settings, base: &str) -> Result<Router, Box<dyn Error>> {
-    let mut filter = HopByHopFilterLayer::new().target(base)?.preserve_host(settings.preserve_host);
+    let translate = ProviderTranslateLayer::to(settings.upstream(base)?);
+    let mut filter = HopByHopFilterLayer::new().preserve_host(settings.preserve_host);
     for (name, value) in &settings.custom_headers {
         filter = filter.set_header(name.clone(), value.clone());
     }
@@ -55,9 +57,10 @@ fn upstream(settings: &Settings, base: &str) -> Result<Router, Box<dyn Error>> {
     let proxies =
         settings.upstream_url.as_ref().map_or(Proxies::none(), |_| settings.proxies.clone());
     let service = ServiceBuilder::new()
+        .layer(translate.max_request_bytes(settings.max_request))
         .layer(filter)
         .layer(CatchErrorLayer::new())
-        .service(HttpUpstreamBuilder::new().proxies(proxies).build::<Body>());
+        .service(HttpUpstreamBuilder::new().proxies(proxies).build());
     Ok(Router::new().fallback_service(service))
 }
 

@@ -10,7 +10,6 @@ mod demo_tests;
 mod environment;
 mod gateway;
 mod server;
-#[allow(dead_code, reason = "the rest is for layers that are not in the stack yet")]
 mod settings;
 
 use std::error::Error;
