@@ -1,0 +1,54 @@
+//! Public types keep the auto traits that servers and clients need of them.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use tower_llm_gateway::body::{Collect, GuardBody, RewriteBody};
+use tower_llm_gateway::context::{Exchange, Principal, Upstream};
+use tower_llm_gateway::layer::{
+    api_key_auth::ApiKeyAuth, catch_error::CatchError, hop_by_hop::HopByHopFilter,
+    provider_translate, stats, system_prompt,
+};
+use tower_llm_gateway::protocol::report::TranslationReport;
+use tower_llm_gateway::protocol::translate::Transcoder;
+use tower_llm_gateway::upstream::HttpUpstream;
+use tower_llm_gateway::*;
+
+type Plain = Full<Bytes>;
+
+fn service<T: Clone + Send + Sync + Unpin>() {}
+fn value<T: Send + Sync + Unpin>() {}
+
+#[test]
+fn layers_and_services() {
+    service::<ApiKeyAuthLayer>();
+    service::<CatchErrorLayer>();
+    service::<HopByHopFilterLayer>();
+    service::<ProviderTranslateLayer>();
+    service::<StatsLayer>();
+    service::<SystemPromptLayer>();
+    service::<ApiKeyAuth<(), ()>>();
+    service::<CatchError<()>>();
+    service::<HopByHopFilter<()>>();
+    service::<provider_translate::ProviderTranslate<()>>();
+    service::<stats::StatsService<()>>();
+    service::<system_prompt::SystemPrompt<()>>();
+    service::<HttpUpstream<Plain>>();
+}
+
+#[test]
+fn bodies_are_unpin_when_the_inner_is() {
+    value::<RewriteBody<Plain>>();
+    value::<Collect<Plain>>();
+    value::<GuardBody<Plain>>();
+    value::<provider_translate::ResponseBody<Plain>>();
+}
+
+#[test]
+fn values() {
+    value::<Exchange>();
+    value::<Principal>();
+    value::<Upstream>();
+    value::<Transcoder>();
+    value::<TranslationReport>();
+    value::<stats::Stats>();
+}
