@@ -149,7 +149,8 @@ impl Running {
 
 fn serve(proxy: Proxy, upstream: SocketAddr) -> Running {
     let (send, receive) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
+    let thread = std::thread::Builder::new().name(proxy.name().to_owned());
+    let spawned = thread.spawn(move || {
         let thread = std::fs::read_link("/proc/thread-self").expect("Linux has /proc");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async move {
@@ -162,6 +163,7 @@ fn serve(proxy: Proxy, upstream: SocketAddr) -> Running {
             }
         });
     });
+    spawned.expect("a thread");
     let (address, thread) = receive.recv().expect("the thread says its address");
     Running { proxy, address, thread }
 }
