@@ -44,7 +44,7 @@ fn request(size: usize, text: &str) -> Vec<u8> {
     let mut messages = Vec::new();
     let mut left = size.saturating_sub(400);
     while left > 0 || messages.is_empty() {
-        let end = turn.floor_char_boundary(left.clamp(1, turn.len()));
+        let end = left.clamp(1, turn.len());
         let content = &turn[..end];
         let role = if messages.len() % 2 == 0 { "user" } else { "assistant" };
         let message = serde_json::json!({"role": role, "content": content});
@@ -109,18 +109,18 @@ fn ratios() {
         }
     }
     println!("\n{:<28} {:>14} {:>14}", "layer around a ready service", "ns", "allocations");
-    let bare = cost(Inner);
+    let bare = cost(&Inner);
     println!("{:<28} {:>14.0} {:>14.1}", "none", bare.0, bare.1);
     let row = |name: &str, (time, count): (f64, f64)| {
         println!("{name:<28} {:>+14.0} {:>+14.1}", time - bare.0, count - bare.1);
     };
     let upstream = || Upstream::new("http://upstream", Protocol::OpenAiChat).expect("a URL");
-    row("StatsLayer", cost(StatsLayer::new().layer(Inner)));
-    row("ApiKeyAuthLayer", cost(ApiKeyAuthLayer::new(["bench-key"]).expect("a key").layer(Inner)));
-    row("SystemPromptLayer, append", cost(SystemPromptLayer::append("Be brief.").layer(Inner)));
-    row("ProviderTranslateLayer, same", cost(ProviderTranslateLayer::to(upstream()).layer(Inner)));
-    row("HopByHopFilterLayer", cost(HopByHopFilterLayer::new().layer(Inner)));
-    row("CatchErrorLayer", cost(CatchErrorLayer::new().layer(Inner)));
+    row("StatsLayer", cost(&StatsLayer::new().layer(Inner)));
+    row("ApiKeyAuthLayer", cost(&ApiKeyAuthLayer::new(["bench-key"]).expect("a key").layer(Inner)));
+    row("SystemPromptLayer, append", cost(&SystemPromptLayer::append("Be brief.").layer(Inner)));
+    row("ProviderTranslateLayer, same", cost(&ProviderTranslateLayer::to(upstream()).layer(Inner)));
+    row("HopByHopFilterLayer", cost(&HopByHopFilterLayer::new().layer(Inner)));
+    row("CatchErrorLayer", cost(&CatchErrorLayer::new().layer(Inner)));
     println!();
 }
 
@@ -145,7 +145,7 @@ impl<B> Service<Request<B>> for Inner {
 }
 
 /// Nanoseconds and allocations of one request of 1 KB, its response body read and all.
-fn cost<S, C>(service: S) -> (f64, f64)
+fn cost<S, C>(service: &S) -> (f64, f64)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<C>> + Clone,
     S::Error: std::fmt::Debug,
@@ -184,7 +184,7 @@ fn criterion_benches(criterion: &mut Criterion) {
             let body = request(size, text);
             group.throughput(Throughput::Bytes(body.len() as u64));
             group.bench_with_input(BenchmarkId::new("skim", name), &body, |b, body| {
-                b.iter(|| skim(body))
+                b.iter(|| skim(body));
             });
             group.bench_with_input(BenchmarkId::new("splice", name), &body, |b, body| {
                 b.iter(|| splice(body, &edit));

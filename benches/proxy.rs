@@ -6,6 +6,8 @@
 //! proxy's thread. Rounds of all modes are interleaved and the median stands, because machines
 //! are noisy.
 
+#![expect(clippy::disallowed_methods, reason = "a server spawns its connections")]
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -206,7 +208,9 @@ fn layers(
         .layer(StatsLayer::new())
         .layer(ApiKeyAuthLayer::new(["bench-key"]).expect("a good key"))
         .layer(SystemPromptLayer::claude_code("bench", false))
-        .layer(ProviderTranslateLayer::to(upstream.expect("a good URL").key("upstream-key")))
+        .layer(ProviderTranslateLayer::to(
+            upstream.expect("a good URL").key("upstream-key").expect("a good key"),
+        ))
         .layer(HopByHopFilterLayer::new())
         .layer(CatchErrorLayer::new())
         .service(HttpUpstream::default())

@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut tasks = JoinSet::new();
     let vendor = demo::Demo::new().key("sk-vendor").start(&mut tasks).await?;
 
-    let upstream = Upstream::new(&vendor, Protocol::OpenAiChat)?.key("sk-vendor");
+    let upstream = Upstream::new(&vendor, Protocol::OpenAiChat)?.key("sk-vendor")?;
     let gateway = ServiceBuilder::new()
         .layer(ApiKeyAuthLayer::new(["sk-team"])?)
         .layer(ProviderTranslateLayer::to(upstream))

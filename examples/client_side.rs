@@ -56,7 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let pace = Duration::from_millis(20);
     let vendor = demo::Demo::new().key("sk-vendor").pace(pace).start(&mut tasks).await?;
 
-    let upstream = Upstream::new(&vendor, Protocol::OpenAiChat)?.key("sk-vendor");
+    let upstream = Upstream::new(&vendor, Protocol::OpenAiChat)?.key("sk-vendor")?;
     let client = ServiceBuilder::new()
         .layer(SystemPromptLayer::append("Be brief."))
         .layer(ProviderTranslateLayer::to(upstream))

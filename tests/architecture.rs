@@ -1,5 +1,7 @@
 //! Holds the dependency direction that `src/lib.rs` draws: arrows point down only.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! Public types keep the auto traits that servers and clients need of them.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
 use bytes::Bytes;
 use http_body_util::Full;
 use tower_llm_gateway::body::{Collect, GuardBody, RewriteBody};

@@ -1,5 +1,7 @@
 //! Memory by count, not by clock: allocations per event, and a long stream that must not grow.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -145,7 +145,7 @@ impl Settings {
         }
         let upstream = upstream.models(self.models.clone()).target(target);
         Ok(match (&self.upstream_key, &self.access_key) {
-            (Some(key), _) => upstream.key(key.clone()),
+            (Some(key), _) => upstream.key(key.clone())?,
             (None, Some(_)) => upstream.no_key(),
             (None, None) => upstream,
         })

@@ -113,7 +113,7 @@ fn credentials_of_callers_pass_only_where_no_key_is_set() {
     assert!(matches!(credential(&[]), UpstreamKey::Caller));
     assert!(matches!(credential(&[access]), UpstreamKey::None));
     for pairs in [&[upstream][..], &[access, upstream]] {
-        assert!(matches!(credential(pairs), UpstreamKey::Ours(key) if key.expose() == "u"));
+        assert!(matches!(credential(pairs), UpstreamKey::Ours(key) if key.plain() == "u"));
     }
 }
 

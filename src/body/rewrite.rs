@@ -34,7 +34,7 @@ pin_project! {
     #[project = InnerProj]
     enum Inner<B> {
         Untouched { #[pin] body: B },
-        Full { bytes: Bytes, trailers: Option<HeaderMap> },
+        Full { bytes: Bytes, trailers: Option<Box<HeaderMap>> },
     }
 }
 
@@ -54,7 +54,12 @@ impl<B> RewriteBody<B> {
     /// These bytes and trailers.
     #[must_use]
     pub fn collected(collected: Collected) -> Self {
-        Self { inner: Inner::Full { bytes: collected.bytes, trailers: collected.trailers } }
+        Self {
+            inner: Inner::Full {
+                bytes: collected.bytes,
+                trailers: collected.trailers.map(Box::new),
+            },
+        }
     }
 }
 
@@ -70,7 +75,10 @@ impl<B: Body<Data = Bytes>> Body for RewriteBody<B> {
             InnerProj::Untouched { body } => body.poll_frame(cx),
             InnerProj::Full { bytes, trailers } => {
                 let data = (!bytes.is_empty()).then(|| Frame::data(std::mem::take(bytes)));
-                Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
+                Poll::Ready(
+                    data.or_else(|| trailers.take().map(|trailers| Frame::trailers(*trailers)))
+                        .map(Ok),
+                )
             }
         }
     }

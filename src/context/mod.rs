@@ -10,4 +10,4 @@ mod upstream;
 pub use exchange::{
     Attempt, Exchange, ExchangeFacts, MAX_ATTEMPTS, PeerAddr, Principal, RequestFacts,
 };
-pub use upstream::{BadUpstream, ModelMap, Upstream, UpstreamKey};
+pub use upstream::{BadUpstream, KeyHeaders, ModelMap, Upstream, UpstreamKey};

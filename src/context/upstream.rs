@@ -1,8 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::Uri;
-use http::uri::{Authority, Scheme};
+use http::uri::{self, Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
 
 use crate::protocol::{Protocol, Target, is_version};
 use crate::secret::Secret;
@@ -17,14 +17,17 @@ use crate::secret::Secret;
 /// use tower_llm_gateway::protocol::Protocol;
 ///
 /// let upstream = Upstream::new("https://api.example.com/v1", Protocol::OpenAiChat)?
-///     .key("sk-123")
+///     .key("sk-123")?
 ///     .map_model("claude-sonnet", "gpt-5");
 /// assert_eq!(upstream.uri_for("/v1/chat/completions", None).unwrap(),
 ///     "https://api.example.com/v1/chat/completions");
 /// # Ok::<(), tower_llm_gateway::context::BadUpstream>(())
 /// ```
 #[derive(Clone)]
-pub struct Upstream {
+pub struct Upstream(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
     scheme: Scheme,
     authority: Authority,
     /// Path of the base URL without a slash at its end.
@@ -34,7 +37,7 @@ pub struct Upstream {
     protocol: Option<Protocol>,
     key: UpstreamKey,
     models: ModelMap,
-    target: Arc<Target>,
+    target: Target,
 }
 
 /// Which credential the upstream gets.
@@ -45,12 +48,42 @@ pub enum UpstreamKey {
     #[default]
     Caller,
     /// Ours.
-    Ours(Secret),
+    Ours(KeyHeaders),
     /// None.
     None,
 }
 
-/// A base URL that cannot be used.
+/// A key in the forms in which a header carries it. `Debug` hides it.
+#[derive(Debug, Clone)]
+pub struct KeyHeaders {
+    plain: HeaderValue,
+    bearer: HeaderValue,
+}
+
+impl KeyHeaders {
+    /// The headers of a key; `None` when it is empty or holds what no header may.
+    #[must_use]
+    pub fn new(key: &Secret) -> Option<Self> {
+        if key.expose().is_empty() {
+            return None;
+        }
+        Some(Self { plain: key.header("")?, bearer: key.header("Bearer ")? })
+    }
+
+    /// The key alone, for `x-api-key` and its like.
+    #[must_use]
+    pub fn plain(&self) -> &HeaderValue {
+        &self.plain
+    }
+
+    /// For `authorization`.
+    #[must_use]
+    pub fn bearer(&self) -> &HeaderValue {
+        &self.bearer
+    }
+}
+
+/// An upstream that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadUpstream {
@@ -60,6 +93,8 @@ pub enum BadUpstream {
     Scheme,
     /// It has a query, or a user name or password.
     Extra,
+    /// Its key is empty or holds characters that no header may.
+    Key,
 }
 
 impl fmt::Display for BadUpstream {
@@ -68,6 +103,7 @@ impl fmt::Display for BadUpstream {
             Self::Invalid => "upstream is not a valid URL",
             Self::Scheme => "upstream must begin with http:// or https://",
             Self::Extra => "upstream must have neither a query nor a user name or password",
+            Self::Key => "upstream key is empty or holds characters that no header may",
         })
     }
 }
@@ -83,9 +119,7 @@ impl Upstream {
     /// # Errors
     /// When `base` is no absolute `http` or `https` URL, or carries a query or credentials.
     pub fn new(base: &str, protocol: Protocol) -> Result<Self, BadUpstream> {
-        let mut upstream = Self::same_protocol(base)?;
-        upstream.protocol = Some(protocol);
-        Ok(upstream)
+        Ok(Self::same_protocol(base)?.with(|inner| inner.protocol = Some(protocol)))
     }
 
     /// An upstream that speaks whatever the caller speaks.
@@ -104,7 +138,7 @@ impl Upstream {
         if uri.query().is_some() || authority.as_str().contains('@') {
             return Err(BadUpstream::Extra);
         }
-        Ok(Self {
+        Ok(Self(Arc::new(Inner {
             scheme,
             authority,
             base_path: uri.path().trim_end_matches('/').into(),
@@ -112,73 +146,76 @@ impl Upstream {
             protocol: None,
             key: UpstreamKey::default(),
             models: ModelMap::default(),
-            target: Arc::default(),
-        })
+            target: Target::default(),
+        })))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
     }
 
     /// Sends this key. Default: the caller's own credential.
-    #[must_use]
-    pub fn key(mut self, key: impl Into<Secret>) -> Self {
-        self.key = UpstreamKey::Ours(key.into());
-        self
+    ///
+    /// # Errors
+    /// When the key is empty or holds characters that no header may.
+    pub fn key(self, key: impl Into<Secret>) -> Result<Self, BadUpstream> {
+        let headers = KeyHeaders::new(&key.into()).ok_or(BadUpstream::Key)?;
+        Ok(self.with(|inner| inner.key = UpstreamKey::Ours(headers)))
     }
 
     /// Sends no credential at all.
     #[must_use]
-    pub fn no_key(mut self) -> Self {
-        self.key = UpstreamKey::None;
-        self
+    pub fn no_key(self) -> Self {
+        self.with(|inner| inner.key = UpstreamKey::None)
     }
 
     /// Asks for model `to` where the caller asks for `from`; see [`ModelMap`].
     #[must_use]
-    pub fn map_model(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
-        self.models.insert(from, to);
-        self
+    pub fn map_model(self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.with(|inner| inner.models.insert(from, to))
     }
 
     /// Replaces the whole model map.
     #[must_use]
-    pub fn models(mut self, models: ModelMap) -> Self {
-        self.models = models;
-        self
+    pub fn models(self, models: ModelMap) -> Self {
+        self.with(|inner| inner.models = models)
     }
 
     /// What the models behind it need beyond their protocol.
     #[must_use]
-    pub fn target(mut self, target: Target) -> Self {
-        self.target = Arc::new(target);
-        self
+    pub fn target(self, target: Target) -> Self {
+        self.with(|inner| inner.target = target)
     }
 
     /// The protocol spoken there; `None` for the caller's.
     #[must_use]
     pub fn protocol(&self) -> Option<Protocol> {
-        self.protocol
+        self.0.protocol
     }
 
     /// Which credential it gets.
     #[must_use]
     pub fn credential(&self) -> &UpstreamKey {
-        &self.key
+        &self.0.key
     }
 
     /// The model map.
     #[must_use]
     pub fn model_map(&self) -> &ModelMap {
-        &self.models
+        &self.0.models
     }
 
     /// What its models need.
     #[must_use]
     pub fn target_profile(&self) -> &Target {
-        &self.target
+        &self.0.target
     }
 
     /// Host and port.
     #[must_use]
     pub fn authority(&self) -> &Authority {
-        &self.authority
+        &self.0.authority
     }
 
     /// The URL for a path and query. Where the base and `path` both carry a version segment, the
@@ -188,36 +225,62 @@ impl Upstream {
     /// # Errors
     /// When path and query make no valid URL.
     pub fn uri_for(&self, path: &str, query: Option<&str>) -> Result<Uri, http::Error> {
-        let base_versioned =
-            self.base_path.rsplit('/').next().is_some_and(is_version) || self.verbatim;
-        let mut rest = path;
-        if base_versioned {
-            let trimmed = path.strip_prefix('/').unwrap_or(path);
-            let (first, after) = trimmed.split_at(trimmed.find('/').unwrap_or(trimmed.len()));
-            if is_version(first) {
-                rest = after;
-            }
-        }
+        let inner = &*self.0;
+        let rest = if inner.is_versioned() { without_version(path) } else { path };
         let slash = if rest.starts_with('/') { "" } else { "/" };
-        let mut path_and_query = format!("{}{slash}{rest}", self.base_path);
+        let mut path_and_query = format!("{}{slash}{rest}", inner.base_path);
         if let Some(query) = query {
             path_and_query.push('?');
             path_and_query.push_str(query);
         }
-        Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(path_and_query)
-            .build()
+        inner.uri(path_and_query.try_into()?)
     }
+
+    /// The URL for the path and query of `uri`; as [`Upstream::uri_for`], but without a copy where
+    /// they stay as they are.
+    ///
+    /// # Errors
+    /// When path and query make no valid URL.
+    pub fn uri_like(&self, uri: &Uri) -> Result<Uri, http::Error> {
+        match uri.path_and_query() {
+            Some(same) if self.0.base_path.is_empty() && !self.0.verbatim => {
+                self.0.uri(same.clone())
+            }
+            _ => self.uri_for(uri.path(), uri.query()),
+        }
+    }
+}
+
+impl Inner {
+    fn is_versioned(&self) -> bool {
+        self.verbatim || self.base_path.rsplit('/').next().is_some_and(is_version)
+    }
+
+    fn uri(&self, path_and_query: PathAndQuery) -> Result<Uri, http::Error> {
+        let mut parts = uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path_and_query);
+        Ok(Uri::from_parts(parts)?)
+    }
+}
+
+/// A path without its first segment, if that is a version.
+fn without_version(path: &str) -> &str {
+    let trimmed = path.strip_prefix('/').unwrap_or(path);
+    let (first, after) = trimmed.split_at(trimmed.find('/').unwrap_or(trimmed.len()));
+    if is_version(first) { after } else { path }
 }
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upstream")
-            .field("base", &format_args!("{}://{}{}", self.scheme, self.authority, self.base_path))
-            .field("protocol", &self.protocol)
-            .field("key", &self.key)
+            .field(
+                "base",
+                &format_args!("{}://{}{}", self.0.scheme, self.0.authority, self.0.base_path),
+            )
+            .field("protocol", &self.0.protocol)
+            .field("key", &self.0.key)
             .finish_non_exhaustive()
     }
 }
@@ -304,6 +367,8 @@ mod tests {
         for (base, path, expected) in rows {
             let upstream = Upstream::same_protocol(base).unwrap();
             assert_eq!(upstream.uri_for(path, None).unwrap(), expected, "{base} {path}");
+            let uri = path.parse().unwrap();
+            assert_eq!(upstream.uri_like(&uri).unwrap(), expected, "{base} {path}");
         }
         let upstream = Upstream::same_protocol("https://h").unwrap();
         assert_eq!(upstream.uri_for("/a%20b", Some("q=%2F&x")).unwrap(), "https://h/a%20b?q=%2F&x");
@@ -337,7 +402,10 @@ mod tests {
 
     #[test]
     fn debug_hides_the_key() {
-        let upstream = Upstream::same_protocol("https://h").unwrap().key("sk-secret");
+        let upstream = Upstream::same_protocol("https://h").unwrap().key("sk-secret").unwrap();
         assert!(!format!("{upstream:?}").contains("sk-secret"));
+        let bare = || Upstream::same_protocol("https://h").unwrap();
+        assert_eq!(bare().key("").unwrap_err(), BadUpstream::Key);
+        assert_eq!(bare().key("a\nb").unwrap_err(), BadUpstream::Key);
     }
 }

@@ -208,7 +208,7 @@ mod tests {
     fn routes() {
         use Operation::*;
         use Protocol::*;
-        let rows: &[(&str, &str, Option<(Protocol, Operation)>)] = &[
+        let rows = [
             ("POST", "/v1/messages", Some((Anthropic, Generate))),
             ("POST", "/v1/messages/", Some((Anthropic, Generate))),
             ("POST", "/llm/v1/messages", Some((Anthropic, Generate))),
@@ -239,7 +239,7 @@ mod tests {
         ];
         for (method, path, expected) in rows {
             let found = Route::detect(&method.parse().unwrap(), path, &HeaderMap::new());
-            assert_eq!(found.map(|r| (r.protocol, r.operation)), *expected, "{method} {path}");
+            assert_eq!(found.map(|r| (r.protocol, r.operation)), expected, "{method} {path}");
         }
     }
 

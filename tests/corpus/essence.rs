@@ -210,7 +210,7 @@ fn conversation(protocol: Protocol, value: &Value) -> Conversation {
     for (who, text) in conversation.said {
         match merged.last_mut() {
             Some((last, all)) if *last == who && ["user", "assistant"].contains(&who) => {
-                all.push_str(&text)
+                all.push_str(&text);
             }
             _ => merged.push((who, text)),
         }

@@ -5,6 +5,8 @@
 //! `cargo test --test corpus -- --nocapture` prints the table. The corpus is not part of the
 //! crate: it is found by `LLM_CORPUS` or beside the checkout, and the tests skip without it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
 mod essence;
 mod fold;
 

@@ -34,7 +34,6 @@ pub(super) struct Job {
 }
 
 /// The answer at its headers.
-#[expect(clippy::large_enum_variant, reason = "lives for one match, never stored")]
 pub(super) enum Begun<C> {
     Done(Response<ResponseBody<C>>),
     /// The body must be read first.

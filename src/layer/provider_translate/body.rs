@@ -40,7 +40,8 @@ impl<C> ResponseBody<C> {
     }
 
     pub(super) fn transcoded(body: C, transcoder: Transcoder, exchange: Exchange) -> Self {
-        let body = TranscodeBody::new(body, Reporting { transcoder, exchange });
+        let body =
+            TranscodeBody::new(body, Reporting { transcoder: Box::new(transcoder), exchange });
         Self { inner: Inner::Transcoded { body } }
     }
 }
@@ -81,7 +82,8 @@ impl<C: Body<Data = Bytes>> Body for ResponseBody<C> {
 /// its own body is dropped, which is before this one is.
 #[derive(Debug)]
 struct Reporting {
-    transcoder: Transcoder,
+    /// Boxed, as it is large and most bodies pass without one.
+    transcoder: Box<Transcoder>,
     exchange: Exchange,
 }
 

@@ -40,14 +40,14 @@ pin_project! {
     where
         S: Service<Request<RewriteBody<B>>>,
     {
-        Refuse { response: Option<Response<ResponseBody<C>>> },
+        Refuse { response: Option<Box<Response<ResponseBody<C>>>> },
         Pass { #[pin] future: S::Future, caller: Option<Protocol> },
         Read { #[pin] collect: Collect<B>, call: Option<Box<PendingCall<S>>> },
         Call { #[pin] future: S::Future, job: Option<Box<Job>> },
         Answer {
             #[pin]
             collect: Collect<C>,
-            parts: Option<http::response::Parts>,
+            parts: Option<Box<http::response::Parts>>,
             reading: Reading,
             job: Option<Box<Job>>,
         },
@@ -70,7 +70,7 @@ where
 {
     pub(super) fn refuse(caller: Option<Protocol>, refusal: &Refusal) -> Self {
         let response = refusal.response(caller).map(ResponseBody::plain);
-        Self { state: State::Refuse { response: Some(response) } }
+        Self { state: State::Refuse { response: Some(Box::new(response)) } }
     }
 
     pub(super) fn pass(future: S::Future, caller: Option<Protocol>) -> Self {
@@ -106,7 +106,7 @@ where
         loop {
             let next = match state.as_mut().project() {
                 StateProj::Refuse { response } => {
-                    return Poll::Ready(Ok(response.take().expect(POLLED_AGAIN)));
+                    return Poll::Ready(Ok(*response.take().expect(POLLED_AGAIN)));
                 }
                 StateProj::Pass { future, caller } => {
                     let response = ready!(future.poll(cx))?;
@@ -121,14 +121,17 @@ where
                     let mut job = job.take().expect(POLLED_AGAIN);
                     match answer::begin(response, &mut job) {
                         Begun::Done(response) => return Poll::Ready(Ok(response)),
-                        Begun::Read { parts, collect, reading } => {
-                            State::Answer { collect, parts: Some(parts), reading, job: Some(job) }
-                        }
+                        Begun::Read { parts, collect, reading } => State::Answer {
+                            collect,
+                            parts: Some(Box::new(parts)),
+                            reading,
+                            job: Some(job),
+                        },
                     }
                 }
                 StateProj::Answer { collect, parts, reading, job } => {
                     let collected = ready!(collect.poll(cx));
-                    let parts = parts.take().expect(POLLED_AGAIN);
+                    let parts = *parts.take().expect(POLLED_AGAIN);
                     let mut job = job.take().expect(POLLED_AGAIN);
                     return Poll::Ready(Ok(answer::finish(parts, *reading, collected, &mut job)));
                 }

@@ -1,12 +1,13 @@
 //! Headers of translated requests and answers. Pure.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
 use crate::body::drop_body_headers;
-use crate::context::UpstreamKey;
+use crate::context::{KeyHeaders, UpstreamKey};
 use crate::protocol::Protocol;
 use crate::protocol::report::TranslationReport;
 use crate::secret::Secret;
@@ -35,10 +36,10 @@ pub(super) fn set_credential(
     to: Option<Protocol>,
     key: &UpstreamKey,
 ) {
-    let ours = match key {
+    let key = match key {
         UpstreamKey::Caller if from == to => return,
-        UpstreamKey::Caller => callers(headers),
-        UpstreamKey::Ours(secret) => Some(secret.clone()),
+        UpstreamKey::Caller => callers(headers).map(Cow::Owned),
+        UpstreamKey::Ours(key) => Some(Cow::Borrowed(key)),
         UpstreamKey::None => None,
     };
     // An unknown endpoint of an unknown vendor: keep to the form that the caller chose.
@@ -49,25 +50,22 @@ pub(super) fn set_credential(
     for name in [header::AUTHORIZATION, X_API_KEY, X_GOOG_API_KEY, API_KEY] {
         headers.remove(name);
     }
-    let Some(secret) = ours else { return };
-    let (name, prefix) = if to == Some(Protocol::Gemini) {
-        (X_GOOG_API_KEY, "")
-    } else if as_api_key && !is_oauth_token(&secret) {
-        (X_API_KEY, "")
+    let Some(key) = key else { return };
+    if to == Some(Protocol::Gemini) {
+        headers.insert(X_GOOG_API_KEY, key.plain().clone());
+    } else if as_api_key && !is_oauth_token(&key) {
+        headers.insert(X_API_KEY, key.plain().clone());
     } else {
-        (header::AUTHORIZATION, "Bearer ")
-    };
-    if let Some(value) = secret.header(prefix) {
-        headers.insert(name, value);
+        headers.insert(header::AUTHORIZATION, key.bearer().clone());
     }
 }
 
 /// Tokens of Anthropic accounts are taken only as a bearer.
-fn is_oauth_token(secret: &Secret) -> bool {
-    secret.expose().starts_with("sk-ant-oat")
+fn is_oauth_token(key: &KeyHeaders) -> bool {
+    key.plain().as_bytes().starts_with(b"sk-ant-oat")
 }
 
-fn callers(headers: &HeaderMap) -> Option<Secret> {
+fn callers(headers: &HeaderMap) -> Option<KeyHeaders> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok();
     let bearer = || {
         let value = text(header::AUTHORIZATION)?;
@@ -78,7 +76,7 @@ fn callers(headers: &HeaderMap) -> Option<Secret> {
         .or_else(bearer)
         .or_else(|| text(X_GOOG_API_KEY))
         .or_else(|| text(API_KEY))?;
-    Some(Secret::new(found))
+    KeyHeaders::new(&Secret::new(found))
 }
 
 /// Headers of a translated request: what belongs to the caller's protocol goes, what the

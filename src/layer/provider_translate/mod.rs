@@ -18,7 +18,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
-//! let upstream = Upstream::new("http://api.example.com", Protocol::OpenAiChat)?.key("sk-123");
+//! let upstream = Upstream::new("http://api.example.com", Protocol::OpenAiChat)?.key("sk-123")?;
 //! let mut service = ServiceBuilder::new()
 //!     .layer(ProviderTranslateLayer::to(upstream))
 //!     .service_fn(|request: Request<RewriteBody<Full<Bytes>>>| async move {

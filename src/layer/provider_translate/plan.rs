@@ -86,7 +86,7 @@ pub(super) fn uri(
     if route.is_some() && !path.split('/').any(is_version) {
         return upstream.uri_for(&format!("/v1{path}"), uri.query());
     }
-    upstream.uri_for(path, uri.query())
+    upstream.uri_like(uri)
 }
 
 /// Where answers are asked for.

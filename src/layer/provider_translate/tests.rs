@@ -40,7 +40,7 @@ fn chat_stream() -> Vec<Step> {
 }
 
 fn upstream(protocol: Protocol) -> Upstream {
-    Upstream::new("http://upstream/base", protocol).unwrap().key("upstream-key")
+    Upstream::new("http://upstream/base", protocol).unwrap().key("upstream-key").unwrap()
 }
 
 fn post(path: &str, body: &str) -> Request<Full<Bytes>> {
@@ -478,6 +478,7 @@ async fn dropping_the_body_drops_the_upstream() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the test is both caller and upstream")]
 async fn the_ready_service_is_the_one_that_is_called() {
     type Sent = Request<RewriteBody<Full<Bytes>>>;
     let layer = ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat));
