@@ -14,20 +14,27 @@
 //! their text, schemas and inputs are [`Raw`].
 
 mod fault;
+mod part;
 mod request;
 mod response;
+mod settings;
+mod spelling;
 mod stream;
+mod tool;
+mod turn;
 mod usage;
 
 pub use fault::{ApiError, Fault, FaultKind, FaultOrigin};
-pub use request::{
-    CacheMark, Content, Effort, Instruction, Logprobs, Media, MediaKind, MediaSource, OutputFormat,
-    Part, Place, Reasoning, ReasoningMode, Request, Role, Sampling, Seal, SealKind, ServerState,
-    Show, Spelling, Tool, ToolArguments, ToolCall, ToolCallKind, ToolChoice, ToolKind, ToolResult,
-    Turn, Vendor,
-};
+pub use part::{CacheMark, Content, Media, MediaKind, MediaSource, Part, Seal, SealKind, Vendor};
+pub use request::Request;
 pub use response::{Candidate, Response, Stop, StopReason};
+pub use settings::{
+    Effort, Logprobs, OutputFormat, Reasoning, ReasoningMode, Sampling, ServerState, Show,
+};
+pub use spelling::Spelling;
 pub use stream::{Delta, PartStart, StreamEvent};
+pub use tool::{Tool, ToolArguments, ToolCall, ToolCallKind, ToolChoice, ToolKind, ToolResult};
+pub use turn::{Instruction, Place, Role, Turn};
 pub use usage::Usage;
 
 use super::json::{JsonStr, Raw};
