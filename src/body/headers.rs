@@ -1,6 +1,12 @@
 use http::HeaderMap;
 use http::header::{self, HeaderName};
 
+/// Media type of server-sent events.
+pub const EVENT_STREAM: &str = "text/event-stream";
+
+/// Media type of JSON.
+pub const JSON: &str = "application/json";
+
 /// What says something of the bytes of a body.
 const OF_THE_BODY: [HeaderName; 8] = [
     header::CONTENT_LENGTH,
@@ -30,6 +36,24 @@ pub fn is_encoded(headers: &HeaderMap) -> bool {
     })
 }
 
+/// The media type without its parameters; empty where there is none or it is no text. The two
+/// that a model answers in come in lower case.
+#[must_use]
+pub fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let value = value.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    [EVENT_STREAM, JSON]
+        .into_iter()
+        .find(|known| value.eq_ignore_ascii_case(known))
+        .unwrap_or(value)
+}
+
+/// Whether a body is a stream of server-sent events.
+#[must_use]
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    media_type(headers) == EVENT_STREAM
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -52,5 +76,22 @@ mod tests {
             assert!(headers.is_empty());
         }
         assert!(!is_encoded(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn media_types_lose_their_parameters() {
+        for (value, expected) in [
+            ("text/event-stream", EVENT_STREAM),
+            ("Text/Event-Stream; charset=utf-8", EVENT_STREAM),
+            (" application/JSON ;x", JSON),
+            ("text/html", "text/html"),
+            ("", ""),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
+            assert_eq!(media_type(&headers), expected, "{value}");
+            assert_eq!(is_event_stream(&headers), expected == EVENT_STREAM, "{value}");
+        }
+        assert_eq!(media_type(&HeaderMap::new()), "");
     }
 }

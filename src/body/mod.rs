@@ -14,7 +14,7 @@ mod transcode;
 
 pub use collect::{Collect, CollectError, Collected};
 pub use guard::GuardBody;
-pub use headers::{drop_body_headers, is_encoded};
+pub use headers::{EVENT_STREAM, JSON, drop_body_headers, is_encoded, is_event_stream, media_type};
 pub use observe::{BodyEnd, Observe, ObserveBody};
 pub use refuse::{Refusal, refuse, refuse_with_status};
 pub use rewrite::RewriteBody;

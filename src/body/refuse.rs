@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
+use super::headers::JSON;
 use super::{CollectError, RewriteBody};
 use crate::protocol::edit::EditError;
 use crate::protocol::model::{ApiError, Fault, FaultKind, FaultOrigin};
@@ -80,7 +81,7 @@ pub fn refuse_with_status<B>(
     let mut response = Response::new(RewriteBody::full(refusal::body(protocol, status, error)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     if let Some(wait) = error.retry_after {
         let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, header, response};
+use http::{Response, StatusCode, response};
 use http_body::Body;
 
 use super::ResponseBody;
 use super::headers;
 use super::layer::Config;
-use crate::body::{Collect, CollectError, Collected, Refusal, RewriteBody, is_encoded};
+use crate::body::{
+    self, Collect, CollectError, Collected, Refusal, RewriteBody, is_encoded, is_event_stream,
+    media_type,
+};
 use crate::context::Exchange;
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
 use crate::protocol::report::TranslationReport;
@@ -102,9 +105,9 @@ pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job)
     }
     let reading = match media_type(&parts.headers) {
         _ if failed => Reading::Error,
-        "text/event-stream" => Reading::Stream,
+        body::EVENT_STREAM => Reading::Stream,
         // Clones forget the header.
-        "application/json" | "" => Reading::Json,
+        body::JSON | "" => Reading::Json,
         _ => return Begun::Done(job.fail("the upstream's answer is neither JSON nor a stream")),
     };
     if reading == Reading::Stream && job.stream {
@@ -218,18 +221,4 @@ impl Job {
         self.exchange.update(|facts| facts.fault = Some(fault));
         response.map(ResponseBody::plain)
     }
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    media_type(headers) == "text/event-stream"
-}
-
-/// The media type without parameters; empty where there is none or it is no text.
-fn media_type(headers: &HeaderMap) -> &str {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let value = value.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    ["text/event-stream", "application/json"]
-        .into_iter()
-        .find(|known| value.eq_ignore_ascii_case(known))
-        .unwrap_or(value)
 }

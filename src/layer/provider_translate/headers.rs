@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
-use crate::body::drop_body_headers;
+use crate::body::{EVENT_STREAM, JSON, drop_body_headers};
 use crate::context::{KeyHeaders, UpstreamKey};
 use crate::protocol::Protocol;
 use crate::protocol::report::TranslationReport;
@@ -95,7 +95,7 @@ pub(super) fn translate_request(headers: &mut HeaderMap, to: Protocol) {
     for name in names {
         headers.remove(name);
     }
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
     if to == Protocol::Anthropic {
         headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_ANTHROPIC_VERSION);
     }
@@ -110,7 +110,7 @@ pub(super) fn ask_for_identity(headers: &mut HeaderMap) {
 /// header of its own vendor for the id of this very answer.
 pub(super) fn translate_response(headers: &mut HeaderMap, to: Protocol, stream: bool) {
     drop_body_headers(headers);
-    let content_type = if stream { "text/event-stream" } else { "application/json" };
+    let content_type = if stream { EVENT_STREAM } else { JSON };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if stream {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));

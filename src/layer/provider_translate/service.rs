@@ -13,8 +13,8 @@ use super::plan::{self, Plan};
 use super::{ProviderTranslateLayer, ResponseBody};
 use crate::body::{Refusal, RewriteBody};
 use crate::context::{Exchange, Upstream};
-use crate::protocol::Route;
 use crate::protocol::model::FaultKind;
+use crate::protocol::{Operation, Route};
 
 /// The service of [`ProviderTranslateLayer`].
 #[derive(Debug, Clone)]
@@ -34,20 +34,7 @@ impl<S> ProviderTranslate<S> {
         ProviderTranslateLayer::to(upstream)
     }
 
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
+    inner_accessors!();
 }
 
 impl<S, B, C> Service<Request<B>> for ProviderTranslate<S>
@@ -66,13 +53,14 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let route = Route::detect(request.method(), request.uri().path(), request.headers());
+        let exchange = Exchange::of(request.extensions_mut());
+        let route = route.map(|route| as_told(route, &exchange));
         let caller = route.map(|route| route.protocol);
         let named = request.extensions().get::<Upstream>();
         let Some(upstream) = named.or(self.config.upstream.as_ref()).cloned() else {
             let error = Refusal::new(FaultKind::Upstream, "no upstream is configured");
             return ResponseFuture::refuse(caller, &error);
         };
-        let exchange = Exchange::of(request.extensions_mut());
         exchange.update(|facts| {
             facts.client_protocol = caller;
             facts.upstream_protocol = upstream.protocol().or(caller);
@@ -104,5 +92,15 @@ where
                 ResponseFuture::pass(future, caller)
             }
         }
+    }
+}
+
+/// The lists of models differ by the caller's key alone. Where a layer has taken the key away, it
+/// has left word of the protocol.
+fn as_told(route: Route, exchange: &Exchange) -> Route {
+    let told = exchange.read(|facts| facts.client_protocol);
+    match (route.operation, told) {
+        (Operation::Models, Some(protocol)) => Route { protocol, ..route },
+        _ => route,
     }
 }

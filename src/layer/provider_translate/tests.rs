@@ -238,6 +238,20 @@ async fn unknown_paths_pass() {
 }
 
 #[tokio::test]
+async fn a_stripped_key_does_not_change_the_protocol_of_a_model_list() {
+    for (told, status) in [(Some(Protocol::Gemini), 200), (None, 404)] {
+        let layer = ProviderTranslateLayer::to(upstream(Protocol::Gemini));
+        let mut request = Request::get("/v1beta/models").body(Full::default()).unwrap();
+        let exchange = Exchange::of(request.extensions_mut());
+        exchange.update(|facts| facts.client_protocol = told);
+        let (response, seen) = send(layer, request, (200, "application/json", vec![])).await;
+        assert_eq!((response.status().as_u16(), seen.is_some()), (status, status == 200));
+        let caller = exchange.read(|facts| facts.client_protocol);
+        assert_eq!(caller, told.or(Some(Protocol::OpenAiChat)));
+    }
+}
+
+#[tokio::test]
 async fn an_upstream_in_the_extensions_wins() {
     let layer = ProviderTranslateLayer::to(upstream(Protocol::Anthropic));
     let mut request = post("/v1/chat/completions", CHAT);

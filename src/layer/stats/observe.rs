@@ -5,14 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 
 use super::capture::Capture;
 use super::counters::Shared;
 use super::names::{MAX_MODEL, cut};
 use super::record::{Live, Record};
-use crate::body::{BodyEnd, Observe};
+use crate::body::{BodyEnd, JSON, Observe, is_encoded, is_event_stream, media_type};
 use crate::context::{Exchange, ExchangeFacts};
 use crate::protocol::model::{Fault, FaultKind, Usage};
 use crate::protocol::scan::Observer;
@@ -232,24 +231,10 @@ fn short(model: &Arc<str>) -> Arc<str> {
     }
 }
 
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
-}
-
-fn media_type(headers: &HeaderMap) -> &[u8] {
-    let value = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    let end = memchr::memchr(b';', value).unwrap_or(value.len());
-    value[..end].trim_ascii()
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    media_type(headers).eq_ignore_ascii_case(b"text/event-stream")
-}
-
 fn scan(protocol: Protocol, headers: &HeaderMap) -> Option<Observer> {
     if is_event_stream(headers) {
         return Some(Observer::events(protocol));
     }
-    let json = media_type(headers).eq_ignore_ascii_case(b"application/json");
+    let json = media_type(headers) == JSON;
     json.then(|| Observer::document(protocol))
 }

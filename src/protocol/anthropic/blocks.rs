@@ -7,13 +7,13 @@ use sha2::{Digest, Sha256};
 
 use crate::protocol::json::{ArrayWriter, JsonStr, ObjectWriter, Raw};
 use crate::protocol::model::{
-    CacheMark, Content, Media, MediaKind, MediaSource, Part, Rest, Seal, SealKind, ToolArguments,
-    ToolCall, ToolCallKind, ToolResult, Vendor,
+    CacheMark, Content, Media, MediaKind, MediaSource, Part, Rest, Seal, SealKind, Spelling,
+    ToolArguments, ToolCall, ToolCallKind, ToolResult, Vendor,
 };
 use crate::protocol::report::{Reporter, Severity};
 use crate::protocol::target::Ids;
 
-use super::wire::{is_blank, push, write_opt_raw, write_opt_str, write_rest};
+use super::wire::{is_blank, push, write_opt_raw, write_opt_str};
 
 /// Most cache marks that Messages takes in one request.
 pub(super) const MAX_CACHE_MARKS: usize = 4;
@@ -101,7 +101,7 @@ impl BlockWriter<'_, '_> {
     /// Puts unknown members back, or reports them where they are another protocol's.
     pub(super) fn rest(&mut self, object: &mut ObjectWriter<'_>, rest: &Rest<'_>) {
         if self.native {
-            write_rest(object, rest);
+            rest.write(object);
         } else {
             self.report.rest(rest);
         }
@@ -261,6 +261,7 @@ impl BlockWriter<'_, '_> {
             self.lose(seal.data.escaped(), Severity::Degrade, "the seal of another vendor");
         }
         match (&call.arguments, call.kind) {
+            _ if self.native && call.spelling.has(Spelling::NO_ARGUMENTS) => {}
             (ToolArguments::Json(raw), _) if self.native => object.raw("input", raw),
             (ToolArguments::Text(text), ToolCallKind::Custom) => {
                 object.object("input", |object| object.str("input", text));
@@ -286,7 +287,6 @@ impl BlockWriter<'_, '_> {
     }
 
     fn tool_result(&mut self, object: &mut ObjectWriter<'_>, result: &ToolResult<'_>) {
-        use crate::protocol::model::Spelling;
         object.plain("type", "tool_result");
         let id = self.call_id(&result.call_id, Of::Result);
         object.str("tool_use_id", &id);

@@ -226,6 +226,10 @@ fn tool_use<'a>(c: &mut Cursor<'a>) -> Result<Option<Part<'a>>> {
         Ok(())
     })?;
     let (Some(id), Some(name)) = (id, name) else { return Ok(None) };
+    let mut spelling = Spelling::default();
+    if input.is_none() {
+        spelling.set(Spelling::NO_ARGUMENTS);
+    }
     Ok(common.part(Content::ToolCall(ToolCall {
         id,
         name,
@@ -233,7 +237,7 @@ fn tool_use<'a>(c: &mut Cursor<'a>) -> Result<Option<Part<'a>>> {
         kind: ToolCallKind::Function,
         seal: None,
         item_id: None,
-        spelling: Spelling::default(),
+        spelling,
     })))
 }
 

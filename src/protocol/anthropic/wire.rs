@@ -50,13 +50,6 @@ pub(super) fn lenient_u64(c: &mut Cursor<'_>) -> Result<Option<u64>> {
     Ok(None)
 }
 
-/// Puts kept members back.
-pub(super) fn write_rest(object: &mut ObjectWriter<'_>, rest: &Rest<'_>) {
-    for (key, value) in &rest.0 {
-        object.raw(key.escaped(), value);
-    }
-}
-
 /// A quoted string, or nothing where there is none.
 pub(super) fn write_opt_str(
     object: &mut ObjectWriter<'_>,

@@ -37,7 +37,7 @@ pub use tool::{Tool, ToolArguments, ToolCall, ToolCallKind, ToolChoice, ToolKind
 pub use turn::{Instruction, Place, Role, Turn};
 pub use usage::Usage;
 
-use super::json::{JsonStr, Raw};
+use super::json::{JsonStr, ObjectWriter, Raw};
 
 /// Members that the reader did not understand, as they stood, in their order.
 ///
@@ -49,6 +49,13 @@ impl<'a> Rest<'a> {
     /// Keeps a member.
     pub fn keep(&mut self, key: JsonStr<'a>, value: Raw<'a>) {
         self.0.push((key, value));
+    }
+
+    /// Puts the members back.
+    pub fn write(&self, object: &mut ObjectWriter<'_>) {
+        for (key, value) in &self.0 {
+            object.raw(key.escaped(), value);
+        }
     }
 
     /// The member `name`; the last one where a name stands twice.

@@ -29,6 +29,8 @@ impl Spelling {
     pub const REFUSAL_PART: Self = Self(1 << 10);
     /// The content of an answer was a bare string (Chat).
     pub const PLAIN_CONTENT: Self = Self(1 << 11);
+    /// A tool call stood without its arguments (Messages `input`).
+    pub const NO_ARGUMENTS: Self = Self(1 << 12);
 
     /// Adds a mark.
     pub fn set(&mut self, mark: Self) {

@@ -1,6 +1,6 @@
 //! The parts of a message's `content` list.
 
-use super::wire::{lenient, media_source, push_data_url, string_of, write_rest};
+use super::wire::{lenient, media_source, push_data_url, string_of};
 use crate::protocol::json::{ArrayWriter, Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{
     CacheMark, Content, Media, MediaKind, MediaSource, Part, Rest, Spelling,
@@ -170,7 +170,7 @@ pub(super) fn write_own(items: &mut ArrayWriter<'_>, part: &Part<'_>) {
             if let Some(CacheMark(mark)) = &part.cache {
                 object.raw("cache_control", mark);
             }
-            write_rest(object, &part.rest);
+            part.rest.write(object);
         }),
     }
 }

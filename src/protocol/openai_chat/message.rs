@@ -2,7 +2,7 @@
 
 use super::content::{self, Body};
 use super::reasoning::{self, Thoughts};
-use super::wire::{lenient, push_joined, string_of, write_rest};
+use super::wire::{lenient, push_joined, string_of};
 use crate::protocol::json::{ArrayWriter, Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{
     Content, Part, Rest, Seal, SealKind, Spelling, ToolArguments, ToolCall, ToolCallKind, Vendor,
@@ -344,7 +344,7 @@ fn write_call(
             object.object(kind, |inner| write_inner(inner, call, own));
         }
         if own {
-            write_rest(object, &part.rest);
+            part.rest.write(object);
         } else if let Some(seal) = &call.seal {
             write_extra(object, seal);
         }

@@ -1,7 +1,7 @@
 //! Thinking in the dialects of Chat: `reasoning_content` (DeepSeek, Qwen, GLM), `reasoning`, and
 //! `reasoning_details`, a list of entries that also carry signatures (OpenRouter).
 
-use super::wire::{string_of, write_rest};
+use super::wire::string_of;
 use crate::protocol::json::{ArrayWriter, Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{Content, Part, Rest, Seal, SealKind, Spelling, Vendor};
 
@@ -227,7 +227,7 @@ fn write_entry(entries: &mut ArrayWriter<'_>, part: &Part<'_>, with_text: bool, 
             }
         }
         if own {
-            write_rest(entry, &part.rest);
+            part.rest.write(entry);
         }
     });
 }

@@ -18,7 +18,7 @@ use super::content::piece_of;
 use super::finish::{self, Shape};
 use super::message::{self, Message, Said};
 use super::tokens;
-use super::wire::{lenient, string_of, write_rest};
+use super::wire::{lenient, string_of};
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{
     Candidate, Content, Part, Response, Rest, Spelling, Stop, StopReason, ToolCall,
@@ -184,7 +184,7 @@ pub fn write(
         None => {}
     }
     if own {
-        write_rest(&mut object, &response.rest);
+        response.rest.write(&mut object);
     } else {
         report.rest(&response.rest);
     }
@@ -212,7 +212,7 @@ fn write_candidate(
                 (call.id.is_empty() && !own).then(|| answer.ids.make("call_"))
             });
             if own {
-                write_rest(message, message_rest);
+                message_rest.write(message);
             } else if let Some(text) = &explanation {
                 message.str("refusal", text);
             } else if !shape(parts).refusal {
@@ -233,7 +233,7 @@ fn write_candidate(
         None => {}
     }
     if own {
-        write_rest(choice, &candidate.rest);
+        candidate.rest.write(choice);
     } else {
         report_candidate(candidate, report);
     }

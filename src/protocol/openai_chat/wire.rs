@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
+use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, Raw};
 use crate::protocol::model::{MediaSource, Rest};
 
 /// Reads a member of an answer if it is of the kind that the protocol promises; anything else,
@@ -24,13 +24,6 @@ pub(super) fn lenient<'a, T>(
 /// The string in a raw value of the document.
 pub(super) fn string_of<'a>(raw: &Raw<'a>) -> Option<JsonStr<'a>> {
     raw.source_cursor()?.string().ok()
-}
-
-/// Writes back what was not understood.
-pub(super) fn write_rest(object: &mut ObjectWriter<'_>, rest: &Rest<'_>) {
-    for (key, value) in &rest.0 {
-        object.raw(key.escaped(), value);
-    }
 }
 
 /// Where the bytes of a URL are: in itself when it is a `data:` URL (RFC 2397) in base64. The

@@ -2,7 +2,7 @@
 
 use super::write::{Writer, output_format, role, show};
 use crate::protocol::anthropic::blocks::BlockWriter;
-use crate::protocol::anthropic::wire::{write_opt_str, write_rest};
+use crate::protocol::anthropic::wire::write_opt_str;
 use crate::protocol::json::ObjectWriter;
 use crate::protocol::model::{
     Content, Instruction, Part, Place, ReasoningMode, Spelling, ToolChoice, Turn,
@@ -35,7 +35,7 @@ impl Writer<'_, '_, '_> {
         write_opt_str(&mut self.object, "service_tier", request.service_tier.as_ref());
         self.stream();
         self.blocks.mark(&mut self.object, request.cache.as_ref());
-        write_rest(&mut self.object, &request.rest);
+        request.rest.write(&mut self.object);
     }
 
     fn native_system(&mut self) {
@@ -67,7 +67,7 @@ impl Writer<'_, '_, '_> {
                         if rest.get("content").is_none() {
                             blocks.contents(object, parts, plain);
                         }
-                        write_rest(object, rest);
+                        rest.write(object);
                     });
                 }
                 if let Some(turn) = request.turns.get(index) {
@@ -108,7 +108,7 @@ impl Writer<'_, '_, '_> {
                 object.number("budget_tokens", budget);
             }
             show(object, reasoning.show);
-            write_rest(object, &reasoning.rest);
+            reasoning.rest.write(object);
         });
     }
 
@@ -130,7 +130,7 @@ impl Writer<'_, '_, '_> {
             if let Some(format) = format {
                 output_format(object, "format", format, true);
             }
-            write_rest(object, &request.output_rest);
+            request.output_rest.write(object);
         });
     }
 }
@@ -140,5 +140,5 @@ fn native_turn(blocks: &mut BlockWriter<'_, '_>, turn: &Turn<'_>, object: &mut O
     if turn.rest.get("content").is_none() {
         blocks.contents(object, &turn.parts, turn.plain);
     }
-    write_rest(object, &turn.rest);
+    turn.rest.write(object);
 }

@@ -330,7 +330,7 @@ fn metadata<'a>(request: &mut Request<'a>, c: &mut Cursor<'a>) -> Result<()> {
 fn object_of(members: &Rest<'_>, c: &Cursor<'_>) -> Result<Raw<'static>> {
     let mut out = BytesMut::new();
     let mut object = ObjectWriter::begin(&mut out);
-    crate::protocol::anthropic::wire::write_rest(&mut object, members);
+    members.write(&mut object);
     object.end();
     let text = String::from_utf8(out.into()).map_err(|_| c.error("invalid UTF-8"))?;
     Raw::parse_owned(text)

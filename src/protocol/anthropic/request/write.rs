@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use crate::protocol::Protocol;
 use crate::protocol::anthropic::blocks::{BlockWriter, CallIds};
-use crate::protocol::anthropic::wire::{write_opt_raw, write_opt_str, write_rest};
+use crate::protocol::anthropic::wire::{write_opt_raw, write_opt_str};
 use crate::protocol::json::{JsonStr, Number, ObjectWriter, Raw};
 use crate::protocol::model::{OutputFormat, Request, Role, Show, Tool, ToolChoice, ToolKind};
 use crate::protocol::report::Reporter;
@@ -145,7 +145,7 @@ pub(super) fn output_format(
             object.plain("type", "json_schema");
             write_opt_raw(object, "schema", schema.as_ref());
             if native {
-                write_rest(object, rest);
+                rest.write(object);
             }
         }),
         OutputFormat::Other(raw) => object.raw(name, raw),

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use super::writer::event;
 use crate::protocol::anthropic::blocks::valid_call_id;
-use crate::protocol::anthropic::wire::{push, write_rest};
+use crate::protocol::anthropic::wire::push;
 use crate::protocol::json::{JsonStr, ObjectWriter, Raw, push_str};
 use crate::protocol::model::{Delta, PartStart, Rest, Seal, SealKind, Vendor};
 use crate::protocol::target::Ids;
@@ -58,7 +58,7 @@ impl Block {
             start => {
                 let mut object = ObjectWriter::begin(&mut out);
                 let kind = write_start(&mut object, start, native, ids);
-                write_rest(&mut object, rest);
+                rest.write(&mut object);
                 object.end();
                 kind
             }

@@ -6,7 +6,7 @@ use super::OF_THE_EVENT;
 use super::block::{Block, Parked};
 use crate::protocol::Protocol;
 use crate::protocol::anthropic::response::{Seen, message_id, message_model, write_stop};
-use crate::protocol::anthropic::wire::{push, write_rest};
+use crate::protocol::anthropic::wire::push;
 use crate::protocol::anthropic::{fault, usage};
 use crate::protocol::json::{JsonStr, ObjectWriter, Raw};
 use crate::protocol::model::{
@@ -134,7 +134,7 @@ impl Writer {
                 object.null("stop_sequence");
                 usage::write(object, usage, native);
                 if native {
-                    write_rest(object, rest);
+                    rest.write(object);
                 }
             });
         });
@@ -264,10 +264,10 @@ impl Writer {
         event(out, "message_delta", |object| {
             object.object("delta", |object| {
                 write_stop(object, Some(&stop), self.seen, native);
-                write_rest(object, &rest);
+                rest.write(object);
             });
             usage::write(object, self.usage.as_ref(), native);
-            write_rest(object, &outer);
+            outer.write(object);
         });
         event(out, "message_stop", |_| {});
     }

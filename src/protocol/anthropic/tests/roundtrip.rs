@@ -152,6 +152,8 @@ fn blocks() {
         json!({"type": "tool_use", "id": "a b", "name": "n", "input": {"b": 1.0, "a": [{}]}}),
         json!({"type": "tool_use", "id": "", "name": "n", "input": {}, "caller": {"type": "direct"}}),
         json!({"type": "tool_use", "name": "n", "input": {}}),
+        json!({"type": "tool_use", "id": "a", "name": "n"}),
+        json!({"type": "tool_use", "id": "a", "name": "n", "input": null}),
         json!({"type": "tool_result", "tool_use_id": "a"}),
         json!({"type": "tool_result", "tool_use_id": "a", "content": []}),
         json!({"type": "tool_result", "tool_use_id": "a", "content": null, "is_error": null}),

@@ -12,7 +12,7 @@ use crate::protocol::model::{
 };
 use crate::protocol::openai_chat::content::{piece_of, write_media, write_own, write_text};
 use crate::protocol::openai_chat::message::{texts, write_said};
-use crate::protocol::openai_chat::wire::{push_joined, write_rest};
+use crate::protocol::openai_chat::wire::push_joined;
 use crate::protocol::report::{Reporter, Severity};
 
 /// Longest id of a tool call that OpenAI takes, in characters.
@@ -385,5 +385,5 @@ fn own_members(message: &mut ObjectWriter<'_>, name: Option<&JsonStr<'_>>, rest:
     if let Some(name) = name {
         message.str("name", name);
     }
-    write_rest(message, rest);
+    rest.write(message);
 }

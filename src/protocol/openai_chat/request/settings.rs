@@ -2,7 +2,7 @@
 
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{Effort, OutputFormat, Reasoning, ReasoningMode, Request, Rest};
-use crate::protocol::openai_chat::wire::{string_of, write_rest};
+use crate::protocol::openai_chat::wire::string_of;
 use crate::protocol::report::{Reporter, Severity};
 
 /// Reads `response_format`.
@@ -122,7 +122,7 @@ pub(super) fn write_format(
                         inner.bool("strict", *strict);
                     }
                     if own {
-                        write_rest(inner, rest);
+                        rest.write(inner);
                     }
                 });
             });

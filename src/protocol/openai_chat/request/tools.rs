@@ -3,7 +3,7 @@
 use crate::protocol::Protocol;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{CacheMark, Request, Rest, Spelling, Tool, ToolChoice, ToolKind};
-use crate::protocol::openai_chat::wire::{lenient, string_of, write_rest};
+use crate::protocol::openai_chat::wire::{lenient, string_of};
 use crate::protocol::report::{Reporter, Severity};
 
 /// Reads an item of `tools`; one of a kind that is neither `function` nor `custom` is the vendor's.
@@ -235,7 +235,7 @@ fn write_tool(outer: &mut ObjectWriter<'_>, tool: &Tool<'_>, own: bool) {
         if let Some(CacheMark(mark)) = &tool.cache {
             outer.raw("cache_control", mark);
         }
-        write_rest(outer, &tool.outer_rest);
+        tool.outer_rest.write(outer);
     }
 }
 
@@ -253,7 +253,7 @@ fn write_declaration(inner: &mut ObjectWriter<'_>, tool: &Tool<'_>, own: bool) {
         inner.bool("strict", strict);
     }
     if own {
-        write_rest(inner, &tool.rest);
+        tool.rest.write(inner);
     }
 }
 

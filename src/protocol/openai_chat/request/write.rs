@@ -3,7 +3,6 @@ use bytes::BytesMut;
 use super::{messages, settings, tools};
 use crate::protocol::json::{JsonStr, Number, ObjectWriter, Raw};
 use crate::protocol::model::{Request, Sampling, Show, Spelling};
-use crate::protocol::openai_chat::wire::write_rest;
 use crate::protocol::report::{Reporter, Severity};
 use crate::protocol::{Protocol, Target};
 
@@ -60,7 +59,7 @@ pub fn write(
     }
     write_end_user(request, target, &mut object, report);
     if own {
-        write_rest(&mut object, &request.rest);
+        request.rest.write(&mut object);
     } else {
         report_others(request, report);
     }
