@@ -62,6 +62,11 @@ pub mod upstream;
 #[cfg(test)]
 mod test_helpers;
 
+/// The README's stack compiles.
+#[cfg(all(doctest, feature = "upstream"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
 pub use error::BoxError;
 pub use layer::api_key_auth::ApiKeyAuthLayer;
 pub use layer::catch_error::CatchErrorLayer;
