@@ -1,5 +1,7 @@
 //! Text that must not be seen.
 
+pub(crate) mod query;
+
 use std::fmt;
 
 use http::HeaderValue;

@@ -183,13 +183,13 @@ fn finish_error<C>(
     };
     headers::translate_response(&mut parts.headers, job.caller, false);
     headers::set_retry_after(&mut parts.headers, translated.retry_after);
-    let fault = Fault {
+    // A layer inside, such as CatchErrorLayer, knows better whose fault it is.
+    let fault = *parts.extensions.get_or_insert_with(|| Fault {
         kind: translated.kind,
         status: parts.status,
         retry_after: headers::retry_after(&parts.headers),
         origin: FaultOrigin::Upstream,
-    };
-    parts.extensions.insert(fault);
+    });
     job.exchange.update(|facts| facts.fault = Some(fault));
     parts.status = translated.status;
     job.leave_report(&mut parts);

@@ -72,10 +72,9 @@ fn callers(headers: &HeaderMap) -> Option<KeyHeaders> {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     };
-    let found = text(X_API_KEY)
-        .or_else(bearer)
-        .or_else(|| text(X_GOOG_API_KEY))
-        .or_else(|| text(API_KEY))?;
+    // Some SDKs send the header that they have no key for, empty.
+    let places = [text(X_API_KEY), bearer(), text(X_GOOG_API_KEY), text(API_KEY)];
+    let found = places.into_iter().flatten().find(|key| !key.is_empty())?;
     KeyHeaders::new(&Secret::new(found))
 }
 

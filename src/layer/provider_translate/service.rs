@@ -12,9 +12,10 @@ use super::layer::Config;
 use super::plan::{self, Plan};
 use super::{ProviderTranslateLayer, ResponseBody};
 use crate::body::{Refusal, RewriteBody};
-use crate::context::{Exchange, Upstream};
+use crate::context::{Exchange, Upstream, UpstreamKey};
 use crate::protocol::model::FaultKind;
 use crate::protocol::{Operation, Route};
+use crate::secret::query;
 
 /// The service of [`ProviderTranslateLayer`].
 #[derive(Debug, Clone)]
@@ -65,6 +66,11 @@ where
             facts.client_protocol = caller;
             facts.upstream_protocol = upstream.protocol().or(caller);
         });
+        if route.is_none() && exchange.is_limited() && !request.method().is_safe() {
+            // It may name a model where nobody here looks.
+            let error = Refusal::new(FaultKind::Permission, "this key may not use this path");
+            return ResponseFuture::refuse(caller, &error);
+        }
         let see_body = exchange.is_limited() || !upstream.model_map().is_empty();
         let plan = plan::plan(route, &upstream, request.headers(), see_body);
         if let Plan::Refuse(error) = &plan {
@@ -79,6 +85,9 @@ where
         }
         let spoken = upstream.protocol().or(caller);
         headers::set_credential(request.headers_mut(), caller, spoken, upstream.credential());
+        if !matches!(upstream.credential(), UpstreamKey::Caller) {
+            query::strip_keys(request.uri_mut());
+        }
         match plan {
             Plan::Translate { .. } | Plan::Edit(_) => {
                 // The ready service goes with the request; its clone waits for the next.

@@ -281,6 +281,61 @@ async fn the_callers_credential_takes_the_upstreams_form() {
 }
 
 #[tokio::test]
+async fn an_empty_header_is_no_credential() {
+    let layer =
+        ProviderTranslateLayer::to(Upstream::new("http://u", Protocol::OpenAiChat).unwrap());
+    for (key, bearer, expected) in
+        [("", "Bearer b", Some("Bearer b")), ("a", "Bearer ", Some("Bearer a")), ("", "", None)]
+    {
+        let mut request = post("/v1/messages", MESSAGES);
+        request.headers_mut().insert("x-api-key", key.parse().unwrap());
+        request.headers_mut().insert("authorization", bearer.parse().unwrap());
+        let (_, seen) = send(layer.clone(), request, (200, "application/json", vec![])).await;
+        let headers = seen.unwrap().0.headers;
+        let sent = headers.get("authorization").map(|value| value.to_str().unwrap());
+        assert_eq!(sent, expected, "{key:?} {bearer:?}");
+        assert!(!headers.contains_key("x-api-key"));
+    }
+}
+
+#[tokio::test]
+async fn a_key_in_the_query_is_the_callers_too() {
+    let gemini = "/v1beta/models/g:generateContent?alt=sse&key=callers-key";
+    let base = || Upstream::new("http://u", Protocol::Gemini).unwrap();
+    for (upstream, sent) in [
+        (base(), Some("alt=sse&key=callers-key")),
+        (base().key("ours").unwrap(), Some("alt=sse")),
+        (base().no_key(), Some("alt=sse")),
+    ] {
+        let layer = ProviderTranslateLayer::to(upstream);
+        for path in [gemini, "/v1/files?alt=sse&key=callers-key"] {
+            let answer = (200, "application/json", vec![]);
+            let (_, seen) = send(layer.clone(), post(path, "{}"), answer).await;
+            assert_eq!(seen.unwrap().0.uri.query(), sent, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limited_key_goes_only_where_its_model_is_seen() {
+    let layer = ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat));
+    for (method, path, status) in [
+        ("POST", "/v1/completions", 403),
+        ("POST", "/v1/chat/%63ompletions", 403),
+        ("GET", "/v1/files", 200),
+        ("GET", "/v1/models", 200),
+    ] {
+        let request = Request::builder().method(method).uri(path);
+        let mut request = request.body(Full::from("{}")).unwrap();
+        let principal = Some(Principal::new("team").models(["gpt-x"]));
+        Exchange::of(request.extensions_mut()).update(|facts| facts.principal = principal);
+        let (response, seen) =
+            send(layer.clone(), request, (200, "application/json", vec![])).await;
+        assert_eq!((response.status().as_u16(), seen.is_some()), (status, status == 200), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn bad_requests_are_refused_before_the_call() {
     let translate = || ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat));
     let encoded = |mut request: Request<Full<Bytes>>| {
@@ -379,6 +434,20 @@ async fn errors_come_in_the_callers_words() {
     let body = body_json(response).await;
     assert_eq!(body["type"], "error");
     assert_eq!(body["error"], json!({"type": "rate_limit_error", "message": "slow down"}));
+}
+
+#[tokio::test]
+async fn a_fault_that_is_known_inside_stays() {
+    let known = Fault { origin: FaultOrigin::Transport, ..Fault::gateway(FaultKind::Timeout) };
+    let mut answer = Response::new(Frames::new(["{}"]));
+    *answer.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+    answer.extensions_mut().insert(known);
+    let mut request = post("/v1/messages", MESSAGES);
+    let exchange = Exchange::of(request.extensions_mut());
+    let layer = ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat));
+    let (response, _) = send_for(layer, request, answer).await;
+    assert_eq!(response.extensions().get::<Fault>(), Some(&known));
+    assert_eq!(exchange.read(|facts| facts.fault), Some(known));
 }
 
 #[tokio::test]
