@@ -10,7 +10,7 @@ use http::Method;
 
 use super::clock::Clock;
 use super::histogram::Histogram;
-use super::names::{MAX_PATH, Named, cut, template};
+use super::names::{MAX_PATH, Named, cut, short_method, template};
 use super::record::{Live, Record};
 use super::ring::Ring;
 use crate::protocol::Route;
@@ -46,9 +46,10 @@ impl Shared {
         Self { clock, started, next_id: AtomicU64::new(1), books: Mutex::default() }
     }
 
-    pub(super) fn begin(&self, method: Method, path: &str, route: Option<Route>) -> Arc<Live> {
+    pub(super) fn begin(&self, method: &Method, path: &str, route: Option<Route>) -> Arc<Live> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let path = cut(path, MAX_PATH).to_owned();
+        let method = short_method(method);
         let live = Arc::new(Live::new(id, self.clock.now(), method, path, route));
         self.books().begin(live.clone());
         live

@@ -59,7 +59,8 @@ pub struct ErrorEntry {
     pub formatted_time: String,
     /// Time to the headers in milliseconds, to two digits.
     pub response_time: f64,
-    /// The beginning of the answer's body.
+    /// The beginning of the answer's body, where
+    /// [`capture_error_bodies`](super::StatsLayer::capture_error_bodies) asks for it.
     pub response_content: Option<String>,
 }
 

@@ -14,20 +14,30 @@ use super::service::StatsService;
 #[derive(Debug, Clone)]
 pub struct StatsLayer {
     shared: Arc<Shared>,
+    capture: bool,
 }
 
 impl StatsLayer {
     /// Counts from now on, by the system's clock.
     #[must_use]
     pub fn new() -> Self {
-        Self { shared: Arc::new(Shared::new(Clock::system())) }
+        Self { shared: Arc::new(Shared::new(Clock::system())), capture: false }
     }
 
     /// As [`new`](Self::new) with another clock: the time since the Unix epoch, which must not go
     /// back. For tests.
     #[must_use]
     pub fn with_clock(now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self { shared: Arc::new(Shared::new(Clock::new(now))) }
+        Self { shared: Arc::new(Shared::new(Clock::new(now))), capture: false }
+    }
+
+    /// Keeps the beginning of the bodies of error answers, up to
+    /// [`MAX_ERROR_BODY`](super::MAX_ERROR_BODY) each, for whoever reads the snapshot. Default
+    /// false: an upstream may repeat in them what it was asked, and part of the key it was given.
+    #[must_use]
+    pub fn capture_error_bodies(mut self, yes: bool) -> Self {
+        self.capture = yes;
+        self
     }
 
     /// The handle that reads what was counted.
@@ -47,6 +57,6 @@ impl<S> Layer<S> for StatsLayer {
     type Service = StatsService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        StatsService::new(inner, self.shared.clone())
+        StatsService::new(inner, self.shared.clone(), self.capture)
     }
 }

@@ -47,13 +47,14 @@
 //! | What | Limit |
 //! |---|---|
 //! | finished requests | [`MAX_RECENT`] |
-//! | failed ones, with the beginning of their bodies | [`MAX_ERRORS`], [`MAX_ERROR_BODY`] each |
+//! | failed ones; of their bodies, where asked for | [`MAX_ERRORS`]; [`MAX_ERROR_BODY`] each |
 //! | paths, models | [`MAX_PATHS`], [`MAX_MODELS`]; all others together as [`OTHER`] |
 //! | length of a path, of a model's name | [`MAX_PATH`], [`MAX_MODEL`] |
 //! | minutes of the time series | [`MAX_MINUTES`] |
 //!
 //! A path or a model gets an entry of its own only by a request that succeeded. No query, no
-//! header and no key is kept; the body of an error answer is, as the upstream wrote it.
+//! header and no key is kept; the body of an error answer only where
+//! [`capture_error_bodies`](StatsLayer::capture_error_bodies) asks for it, as the upstream wrote it.
 //!
 //! # Order
 //!

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use http::Method;
+
 use crate::protocol::{Operation, Protocol, Route};
 
 /// Longest path that is kept, in bytes.
@@ -10,6 +12,10 @@ pub const MAX_PATH: usize = 256;
 /// Longest name of a model that is kept, in bytes.
 pub const MAX_MODEL: usize = 128;
 
+/// Longest method that is kept, in bytes. Those of the standard are shorter, but callers may
+/// invent their own.
+const MAX_METHOD: usize = 32;
+
 /// Where everything beyond a limit is counted together.
 pub const OTHER: &str = "other";
 
@@ -17,6 +23,13 @@ pub const OTHER: &str = "other";
 pub(super) fn cut(text: &str, limit: usize) -> &str {
     let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
+pub(super) fn short_method(method: &Method) -> Method {
+    match method.as_str() {
+        name if name.len() > MAX_METHOD => cut(name, MAX_METHOD).parse().unwrap_or_default(),
+        _ => method.clone(),
+    }
 }
 
 /// One name for all paths of a route: a model in the path is no path of its own.

@@ -47,6 +47,8 @@ pub struct ResponseObserver {
     scan: Option<Observer>,
     /// A stream has a first event that is worth a time.
     stream: bool,
+    /// Whether the body of an error is kept.
+    capture: bool,
     error_body: Option<Capture>,
     written: bool,
 }
@@ -67,11 +69,12 @@ impl ResponseObserver {
     /// Enters a request into the books.
     pub(super) fn begin<B>(
         shared: Arc<Shared>,
+        capture: bool,
         request: &mut Request<B>,
     ) -> (Self, RequestObserver) {
         let path = request.uri().path();
         let route = Route::detect(request.method(), path, request.headers());
-        let live = shared.begin(request.method().clone(), path, route);
+        let live = shared.begin(request.method(), path, route);
         let exchange = Exchange::of(request.extensions_mut());
         if let Some(route) = route {
             exchange.update(|facts| facts.client_protocol.get_or_insert(route.protocol).to_owned());
@@ -87,6 +90,7 @@ impl ResponseObserver {
             first_event: None,
             scan: None,
             stream: false,
+            capture,
             error_body: None,
             written: false,
         };
@@ -104,7 +108,7 @@ impl ResponseObserver {
         if is_encoded(response.headers()) {
             return;
         }
-        if status.as_u16() >= 400 {
+        if self.capture && status.as_u16() >= 400 {
             self.error_body = Some(Capture::default());
         }
         if let Some(Route { protocol, operation: Operation::Generate }) = self.live.route {

@@ -15,11 +15,12 @@ use crate::body::ObserveBody;
 pub struct StatsService<S> {
     inner: S,
     shared: Arc<Shared>,
+    capture: bool,
 }
 
 impl<S> StatsService<S> {
-    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
+    pub(super) fn new(inner: S, shared: Arc<Shared>, capture: bool) -> Self {
+        Self { inner, shared, capture }
     }
 
     inner_accessors!();
@@ -40,7 +41,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let (response, body) = ResponseObserver::begin(self.shared.clone(), &mut request);
+        let shared = self.shared.clone();
+        let (response, body) = ResponseObserver::begin(shared, self.capture, &mut request);
         let request = request.map(|inner| ObserveBody::new(inner, body));
         ResponseFuture::new(self.inner.call(request), response)
     }

@@ -281,8 +281,12 @@ fn facts_of_inner_layers_come_first() {
 }
 
 #[test]
-fn errors_keep_what_they_said() {
+fn errors_keep_what_they_said_where_asked() {
     let layer = StatsLayer::new();
+    post(&layer, "/v1/messages", answer(400, ["your prompt: secret"]));
+    assert_eq!(layer.stats().snapshot().recent_requests[0].response_content, None);
+
+    let layer = StatsLayer::new().capture_error_bodies(true);
     let mut refused = answer(429, ["{\"error\"", ":\"slow\"}"]);
     let fault = Fault::gateway(FaultKind::Billing);
     refused.extensions_mut().insert(fault);
@@ -302,7 +306,7 @@ fn errors_keep_what_they_said() {
 
 #[test]
 fn rings_forget_the_oldest() {
-    let layer = StatsLayer::new();
+    let layer = StatsLayer::new().capture_error_bodies(true);
     for _ in 0..MAX_RECENT + 5 {
         post(&layer, "/x", answer(400, ["no"]));
     }
@@ -325,6 +329,9 @@ fn inventions_do_not_fill_the_books() {
     let snapshot = layer.stats().snapshot();
     assert_eq!(snapshot.top_paths.len(), 1);
     assert_eq!(snapshot.top_paths[OTHER].errors, 10_000);
+    let long = "M".repeat(100_000).parse().unwrap();
+    call(&layer, long, "/", answer(400, []));
+    assert_eq!(layer.stats().snapshot().recent_requests.last().unwrap().method.len(), 32);
     let long = format!("/{}é", "x".repeat(MAX_PATH - 2));
     post(&layer, &long, answer(200, []));
     assert_eq!(layer.stats().snapshot().recent_requests.last().unwrap().path.len(), MAX_PATH - 1);
@@ -541,6 +548,7 @@ fn a_snapshot_as_json() {
 #[test]
 fn errors_are_listed_page_by_page() {
     let (layer, hand) = Hand::layer();
+    let layer = layer.capture_error_bodies(true);
     for path in ["/a", "/B", "/b", "/a/b"] {
         post(&layer, path, answer(500, ["no"]));
         hand.forward(1000);
