@@ -8,7 +8,7 @@ use axum::extract::Query;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use serde_json::json;
 use tower::{Layer, Service, ServiceBuilder};
 use tower_llm_gateway::layer::stats::{Stats, StatsQuery};
@@ -35,7 +35,8 @@ impl Gateway {
             let prompt = SystemPromptLayer::claude_code(text.as_str(), settings.insert_if_absent);
             stack = wrap(prompt.max_body_bytes(settings.max_request), stack);
         }
-        let layer = StatsLayer::new();
+        // Only those whom `stats_routes` lets in read them.
+        let layer = StatsLayer::new().capture_error_bodies(true);
         let mut stats = stats_routes(settings, layer.stats());
         if let Some(key) = &settings.access_key {
             let auth = ApiKeyAuthLayer::new([key.clone()])?;
@@ -49,7 +50,11 @@ impl Gateway {
 /// From the translation inwards: what every request passes.
 fn upstream(settings: &Settings, base: &str) -> Result<Router, Box<dyn Error>> {
     let translate = ProviderTranslateLayer::to(settings.upstream(base)?);
-    let mut filter = HopByHopFilterLayer::new().preserve_host(settings.preserve_host);
+    // An encoded answer would pass, and its tokens with it, uncounted.
+    let identity = HeaderValue::from_static("identity");
+    let mut filter = HopByHopFilterLayer::new()
+        .preserve_host(settings.preserve_host)
+        .set_header(header::ACCEPT_ENCODING, identity);
     for (name, value) in &settings.custom_headers {
         filter = filter.set_header(name.clone(), value.clone());
     }

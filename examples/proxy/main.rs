@@ -13,6 +13,7 @@ mod server;
 mod settings;
 
 use std::error::Error;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -47,7 +48,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_env_filter(&settings.log).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(&settings.log)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

@@ -155,7 +155,8 @@ async fn health(Extension(boot): Extension<Boot>) -> Response {
 }
 
 /// Answers preflights and marks answers for web pages. An `OPTIONS` that is no preflight goes to
-/// the upstream, as any method does; the layer alone would answer it.
+/// the upstream, as any method does; the layer alone would answer it. What the upstream lets pages
+/// do is taken away: it means other pages, and keys of their own.
 fn with_cors(
     router: Router,
     cors: &Cors,
@@ -164,8 +165,9 @@ fn with_cors(
 + Send
 + Sync
 + use<> {
-    let shared =
-        cors_layer(cors).map(|layer| ServiceBuilder::new().layer(layer).service(router.clone()));
+    let shared = cors_layer(cors).map(|layer| {
+        ServiceBuilder::new().layer(layer).map_response(forget_cors).service(router.clone())
+    });
     service_fn(move |request: Request<Body>| {
         let (router, shared) = (router.clone(), shared.clone());
         async move {
@@ -178,6 +180,16 @@ fn with_cors(
             }
         }
     })
+}
+
+fn forget_cors(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let of_cors = |name: &&HeaderName| name.as_str().starts_with("access-control-");
+    let names: Vec<HeaderName> = headers.keys().filter(of_cors).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+    response
 }
 
 /// Never `*` with credentials: browsers refuse it, and reflecting every origin instead would let

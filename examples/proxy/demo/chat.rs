@@ -257,7 +257,7 @@ impl Chunks {
 
     fn ending(&self, asked: &Asked, answer: &Answer) -> Vec<Step> {
         match answer.ending {
-            Ending::Cut => vec![Step::Cut],
+            Ending::Cut => vec![Step::Flush, Step::Cut],
             Ending::Error => {
                 let error = Chat::error(500, "the demo fails as it was asked to");
                 vec![Step::Data(format!("data: {error}\n\n"))]

@@ -130,7 +130,7 @@ async fn play<D: Dialect>(demo: &Demo, parts: &Parts, bytes: &[u8], asked: Asked
 fn cut(body: &Value) -> impl Iterator<Item = Step> + Send + use<> {
     let text = body.to_string();
     let half: String = text.chars().take(text.chars().count() / 2).collect();
-    [Step::Data(half), Step::Cut].into_iter()
+    [Step::Data(half), Step::Flush, Step::Cut].into_iter()
 }
 
 fn stream_response(body: Body) -> Response {

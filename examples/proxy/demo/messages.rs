@@ -293,7 +293,7 @@ fn tool_use(index: usize, call: &Call) -> Vec<Step> {
 
 fn ending(asked: &Asked, answer: &Answer) -> Vec<Step> {
     match answer.ending {
-        Ending::Cut => vec![Step::Cut],
+        Ending::Cut => vec![Step::Flush, Step::Cut],
         Ending::Error => vec![event(&Messages::error(529, "the demo fails as it was asked to"))],
         Ending::Clean => {
             let (stop, sequence) = stop_words(&answer.stop);

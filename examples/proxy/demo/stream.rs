@@ -22,6 +22,9 @@ pub(super) enum Step {
     Pace,
     /// The last step; nobody asks for another.
     Trailers(HeaderMap),
+    /// What was written goes out before the next step. A connection that dies takes with it what
+    /// its server still holds.
+    Flush,
     /// The connection dies.
     Cut,
 }
@@ -120,6 +123,10 @@ impl Body for Script {
                 Some(Step::Pace) => {
                     this.pause = (!this.pace.is_zero()).then(|| Box::pin(sleep(this.pace)));
                     continue;
+                }
+                Some(Step::Flush) => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
                 Some(Step::Cut) => {
                     this.live.finish();
