@@ -140,7 +140,8 @@ fn shape(parts: &[Part<'_>]) -> Shape {
 /// Answers of another protocol: texts are joined without a separator, thinking goes into
 /// `reasoning_content` with its seals in `reasoning_details`, and members that clients demand are
 /// always there (`logprobs`, `refusal` as `null`). Citations, server tools and members that only
-/// the other protocol knows are reported.
+/// the other protocol knows are reported; a [`StopReason::Error`], for which OpenAI has no word, is
+/// fatal.
 pub fn write(
     response: &Response<'_>,
     answer: &mut Answer,
@@ -284,6 +285,10 @@ fn report_candidate(candidate: &Candidate<'_>, report: &mut Reporter<'_>) {
     }
     if let Some(raw) = candidate.logprobs.as_ref().filter(|raw| !is_logprobs(raw)) {
         report.piece(raw.as_str(), Severity::Ignore, "token probabilities of another form");
+    }
+    if let Some(stop) = candidate.stop.as_ref().filter(|stop| stop.reason == StopReason::Error) {
+        let word = stop.word.as_ref().map_or("", |word| word.escaped());
+        report.piece(word, Severity::Fatal, "the model failed, and Chat has no word for it");
     }
     report.rest(&candidate.message_rest);
     report.rest(&candidate.rest);

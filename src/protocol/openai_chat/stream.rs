@@ -26,6 +26,7 @@
 
 mod calls;
 mod chunk;
+mod frame;
 mod reader;
 mod writer;
 

@@ -1,16 +1,18 @@
 use bytes::BytesMut;
 
 use super::MAX_CANDIDATES;
-use crate::protocol::Answer;
+use super::frame::Frame;
 use crate::protocol::json::{JsonStr, ObjectWriter, Raw, push_str, push_u64};
 use crate::protocol::model::{
-    ApiError, Delta, FaultKind, PartStart, Seal, Stop, StopReason, StreamEvent, ToolCallKind, Usage,
+    ApiError, Delta, FaultKind, PartStart, Rest, Seal, Stop, StopReason, StreamEvent, ToolCallKind,
+    Usage,
 };
 use crate::protocol::openai_chat::finish::{self, Shape};
 use crate::protocol::openai_chat::message::{kind_word, write_extra};
 use crate::protocol::openai_chat::reasoning::write_seal;
 use crate::protocol::openai_chat::response::{is_logprobs, refusal_words};
 use crate::protocol::openai_chat::{fault, tokens};
+use crate::protocol::{Answer, Protocol};
 use crate::sse;
 
 /// Most parts that may be open at a time. A stream with more fails.
@@ -24,14 +26,14 @@ pub const MAX_OPEN_PARTS: usize = 1024;
 /// `reasoning_details`. Citations go only in Chat's own form; server tools and unknown pieces are
 /// left out. A ping is a comment. Nothing is written after the end.
 ///
+/// Where the upstream speaks Chat too ([`Answer::origin`]), its own words, usage and unknown members
+/// come back as they stood.
+///
 /// Memory: a few words for each candidate and open part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Writer {
     answer: Answer,
-    /// What every chunk begins with, up to its choices; empty before the first.
-    head: Vec<u8>,
-    /// What every chunk ends with.
-    tail: &'static [u8],
+    frame: Frame,
     candidates: Vec<Candidate>,
     open: Vec<Open>,
     usage: Option<Usage<'static>>,
@@ -70,11 +72,9 @@ impl Writer {
     /// A writer before the first event.
     #[must_use]
     pub fn new(answer: Answer) -> Self {
-        let tail: &[u8] = if answer.include_usage { b",\"usage\":null}\n\n" } else { b"}\n\n" };
         Self {
+            frame: Frame::new(answer.include_usage),
             answer,
-            head: Vec::new(),
-            tail,
             candidates: Vec::new(),
             open: Vec::new(),
             usage: None,
@@ -94,8 +94,9 @@ impl Writer {
             return;
         }
         match event {
-            StreamEvent::Start { id, model, created, usage, .. } => {
-                self.start(&id, &model, created);
+            StreamEvent::Start { id, model, created, usage, rest } => {
+                let rest = self.kept(rest);
+                self.frame.settle(&id, &model, created, &rest, &mut self.answer);
                 self.see(usage);
             }
             StreamEvent::PartStart { index, candidate, part, .. } => {
@@ -104,7 +105,10 @@ impl Writer {
             StreamEvent::Delta { index, delta } => self.delta(index, &delta, out),
             StreamEvent::PartStop { index } => self.close(|open| open.index == index, out),
             StreamEvent::Logprobs { candidate, raw } => self.logprobs(candidate, &raw, out),
-            StreamEvent::Stop { candidate, stop, .. } => self.stop(candidate, &stop, out),
+            StreamEvent::Stop { candidate, stop, rest } => {
+                let rest = self.kept(rest);
+                self.stop(candidate, &stop, &rest, out);
+            }
             StreamEvent::Usage(usage) => self.see(Some(usage)),
             StreamEvent::Ping => sse::comment(out, "ping"),
             StreamEvent::Error(error) => self.error(&error, out),
@@ -112,46 +116,33 @@ impl Writer {
         }
     }
 
-    fn see(&mut self, usage: Option<Usage<'_>>) {
-        if let Some(usage) = usage {
-            self.usage = Some(usage.counts());
-        }
+    /// Whether the upstream speaks Chat too: then what only Chat understands is put back.
+    fn native(&self) -> bool {
+        self.answer.origin == Some(Protocol::OpenAiChat)
     }
 
-    fn start(&mut self, id: &JsonStr<'_>, model: &JsonStr<'_>, created: Option<u64>) {
-        if !self.head.is_empty() {
-            return;
+    fn kept<'a>(&self, rest: Rest<'a>) -> Rest<'a> {
+        if self.native() { rest } else { Rest::default() }
+    }
+
+    fn see(&mut self, usage: Option<Usage<'_>>) {
+        if let Some(usage) = usage {
+            let counts = usage.counts();
+            let raw = usage.raw.filter(|_| self.native()).map(Raw::into_owned);
+            self.usage = Some(Usage { raw, ..counts });
         }
-        let mut head = BytesMut::from(&b"data: "[..]);
-        let mut object = ObjectWriter::begin(&mut head);
-        if id.is_empty() {
-            object.plain("id", &self.answer.ids.make("chatcmpl-"));
-        } else {
-            object.str("id", id);
-        }
-        object.plain("object", "chat.completion.chunk");
-        object.u64("created", created.unwrap_or(self.answer.created));
-        if model.is_empty() {
-            object.plain("model", &self.answer.model);
-        } else {
-            object.str("model", model);
-        }
-        self.head = head.to_vec();
     }
 
     /// Opens a chunk of a candidate, up to the members of its delta.
     fn open_chunk(&mut self, candidate: usize, out: &mut BytesMut) {
-        self.start(&JsonStr::default(), &JsonStr::default(), None);
-        out.extend_from_slice(&self.head);
-        out.extend_from_slice(b",\"choices\":[{\"index\":");
-        push_u64(out, candidate as u64);
-        out.extend_from_slice(b",\"delta\":{");
+        let none = JsonStr::default();
+        self.frame.settle(&none, &none, None, &Rest::default(), &mut self.answer);
+        self.frame.open_choice(candidate, out);
     }
 
     /// Closes a chunk of a candidate that goes on.
     fn close_chunk(&self, out: &mut BytesMut) {
-        out.extend_from_slice(b"},\"logprobs\":null,\"finish_reason\":null}]");
-        out.extend_from_slice(self.tail);
+        self.frame.close_choice("null", None, &Rest::default(), out);
     }
 
     /// Writes a chunk whose delta has the one member `name`.
@@ -335,31 +326,32 @@ impl Writer {
     }
 
     fn logprobs(&mut self, candidate: u32, raw: &Raw<'_>, out: &mut BytesMut) {
-        if !is_logprobs(raw) {
+        if !self.native() && !is_logprobs(raw) {
             return;
         }
         let Some(at) = self.begin(candidate, true, out) else { return };
         self.open_chunk(at, out);
-        for piece in ["},\"logprobs\":", raw.as_str(), ",\"finish_reason\":null}]"] {
-            out.extend_from_slice(piece.as_bytes());
-        }
-        out.extend_from_slice(self.tail);
+        self.frame.close_choice(raw.as_str(), None, &Rest::default(), out);
     }
 
-    fn stop(&mut self, candidate: u32, stop: &Stop<'_>, out: &mut BytesMut) {
+    fn stop(&mut self, candidate: u32, stop: &Stop<'_>, rest: &Rest<'_>, out: &mut BytesMut) {
+        if stop.reason == StopReason::Error && !self.native() {
+            // OpenAI has no word for it, and an end would hide it.
+            let message = "the model failed to answer";
+            return self.error(&ApiError::new(FaultKind::Upstream, message), out);
+        }
         let Some(at) = self.begin(candidate, true, out) else { return };
         self.close(|open| open.candidate == at, out);
         let Candidate { calls, refused, .. } = self.candidates[at];
         let shape = Shape { calls: calls > 0, refusal: refused };
+        let kept = stop.word.as_ref().filter(|_| self.native());
+        let word = kept.map_or_else(|| finish::word(stop, shape), JsonStr::borrow);
         let words = refusal_words(stop).filter(|_| stop.reason == StopReason::Refusal && !refused);
         if let Some(words) = words {
             self.chunk(at, "refusal", out, |out| push_str(out, &words));
         }
         self.open_chunk(at, out);
-        out.extend_from_slice(b"},\"logprobs\":null,\"finish_reason\":");
-        push_str(out, &finish::word(stop, shape));
-        out.extend_from_slice(b"}]");
-        out.extend_from_slice(self.tail);
+        self.frame.close_choice("null", Some(&word), rest, out);
         self.candidates[at].stopped = true;
     }
 
@@ -376,15 +368,20 @@ impl Writer {
         let last = self.candidates.iter().rposition(begun).unwrap_or(0);
         for at in 0..=last {
             if at == last || self.candidates[at].begun {
-                self.stop(at as u32, &Stop::new(StopReason::End), out);
+                self.stop(at as u32, &Stop::new(StopReason::End), &Rest::default(), out);
             }
         }
         if let Some(usage) = self.usage.take().filter(|_| self.answer.include_usage) {
-            out.extend_from_slice(&self.head);
+            self.frame.open(out);
             out.extend_from_slice(b",\"choices\":[],\"usage\":");
-            let mut object = ObjectWriter::begin(out);
-            tokens::write(&usage, &mut object);
-            object.end();
+            match &usage.raw {
+                Some(raw) => out.extend_from_slice(raw.as_str().as_bytes()),
+                None => {
+                    let mut object = ObjectWriter::begin(out);
+                    tokens::write(&usage, &mut object);
+                    object.end();
+                }
+            }
             out.extend_from_slice(b"}\n\n");
         }
         self.finish(out);

@@ -5,7 +5,6 @@ use proptest::prelude::*;
 
 use super::fold::fold;
 use super::{corpus, grammar};
-use crate::protocol::Answer;
 use crate::protocol::json::{JsonStr, Raw};
 use crate::protocol::model::{
     ApiError, Delta, FaultKind, PartStart, Rest, Seal, SealKind, Stop, StopReason, StreamEvent,
@@ -14,6 +13,7 @@ use crate::protocol::model::{
 use crate::protocol::openai_chat::stream::{
     MAX_CANDIDATES, MAX_HELD, MAX_OPEN_PARTS, MAX_TOOL_CALLS, Reader, Writer,
 };
+use crate::protocol::{Answer, Protocol};
 use crate::sse::{Decoder, Event};
 
 fn answer() -> Answer {
@@ -22,9 +22,18 @@ fn answer() -> Answer {
     answer
 }
 
-/// Reads a stream of bytes and writes it again.
+/// Facts of an answer that comes from Chat itself.
+fn native() -> Answer {
+    Answer { origin: Some(Protocol::OpenAiChat), ..answer() }
+}
+
+/// Reads a stream of bytes and writes it again, as if it came from another protocol.
 fn rewrite(bytes: &[u8]) -> BytesMut {
-    let (mut reader, mut writer) = (Reader::new(), Writer::new(answer()));
+    rewrite_as(answer(), bytes)
+}
+
+fn rewrite_as(answer: Answer, bytes: &[u8]) -> BytesMut {
+    let (mut reader, mut writer) = (Reader::new(), Writer::new(answer));
     let mut out = BytesMut::new();
     let mut decoder = Decoder::new();
     let mut read = |event: Event<'_>| {
@@ -121,6 +130,63 @@ fn recorded_streams_survive() {
             }
         }
         assert_eq!(after, before, "{}", case.name);
+    }
+}
+
+#[test]
+fn its_own_words_come_back() {
+    let lines = [
+        r#"{"id":"i","model":"m","system_fingerprint":"f","choices":[{"index":0,"delta":{"content":"a"},"logprobs":{"odd":1}}]}"#,
+        r#"{"id":"i","model":"m","choices":[{"index":0,"delta":{},"finish_reason":"eos"}]}"#,
+        r#"{"id":"i","model":"m","choices":[],"usage":{"prompt_tokens":3,"cost":0.5}}"#,
+    ];
+    let text: String = lines.iter().map(|line| format!("data: {line}\n\n")).collect();
+    let out = rewrite_as(native(), text.as_bytes());
+    let out = std::str::from_utf8(&out).unwrap();
+    let chunks = || out.split("\n\n").filter(|line| line.starts_with("data: {"));
+    assert!(chunks().all(|line| line.contains(r#""system_fingerprint":"f""#)), "{out}");
+    for piece in
+        [r#""logprobs":{"odd":1}"#, r#"":"eos""#, r#""usage":{"prompt_tokens":3,"cost":0.5}"#]
+    {
+        assert_eq!(out.matches(piece).count(), 1, "{piece} in {out}");
+    }
+    let foreign = rewrite(text.as_bytes());
+    let foreign = std::str::from_utf8(&foreign).unwrap();
+    for piece in ["system_fingerprint", "odd", "cost"] {
+        assert!(!foreign.contains(piece), "{piece} in {foreign}");
+    }
+}
+
+#[test]
+fn long_unknown_members_come_once() {
+    let long = "x".repeat(1000);
+    let text = format!(
+        "data: {{\"id\":\"i\",\"long\":\"{long}\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"a\"}}}}]}}\n\ndata: {STOP}\n\n"
+    );
+    let out = rewrite_as(native(), text.as_bytes());
+    grammar::check(&out).unwrap();
+    assert_eq!(std::str::from_utf8(&out).unwrap().matches(&long).count(), 1);
+}
+
+#[test]
+fn a_model_that_failed_is_an_error() {
+    let failed = || StreamEvent::Stop {
+        candidate: 0,
+        stop: Stop { word: Some(JsonStr::from_plain("error")), ..Stop::new(StopReason::Error) },
+        rest: Rest::default(),
+    };
+    for (answer, error) in [(answer(), true), (native(), false)] {
+        let mut writer = Writer::new(answer);
+        let mut out = BytesMut::new();
+        writer.write(failed(), &mut out);
+        assert_eq!(writer.is_done(), error);
+        writer.write(StreamEvent::End, &mut out);
+        grammar::check(&out).unwrap();
+        let folded = fold(&out);
+        assert_eq!(folded.error.is_some(), error);
+        if !error {
+            assert_eq!(folded.choices[&0].finish, "error");
+        }
     }
 }
 
