@@ -417,6 +417,20 @@ fn a_stop_of_another_protocol_has_no_word_of_chat() {
     assert!(written["id"].as_str().unwrap().starts_with("chatcmpl-"));
 }
 
+#[test]
+fn a_failure_of_another_protocol_is_fatal() {
+    let text = r#"{"choices":[{"message":{"content":"a"},"finish_reason":"error"}]}"#;
+    let mut read = response::read(text).unwrap();
+    for (origin, losses) in [(Protocol::OpenAiChat, 0), (Protocol::Gemini, 1)] {
+        read.origin = origin;
+        let (mut report, mut out) = (Reporter::new(text), BytesMut::new());
+        response::write(&read, &mut Answer::new("asked", 7, 1), &mut report, &mut out);
+        let report = report.finish();
+        let fatal = report.losses().iter().filter(|loss| loss.severity == Severity::Fatal);
+        assert_eq!(fatal.count(), losses, "{origin:?}");
+    }
+}
+
 /// Values made of the protocol's own names, in places where they may not belong.
 fn odd_value() -> impl Strategy<Value = Value> {
     const NAMES: &[&str] = &[
