@@ -18,8 +18,8 @@
 //! # Ok::<(), tower_llm_gateway::upstream::BadProxy>(())
 //! ```
 //!
-//! Calls are made inside a tokio runtime with IO and time. One client has one TLS policy and one set of proxies; a host with several of either makes
-//! several clients.
+//! Calls are made inside a tokio runtime with IO and time. One client has one TLS policy and one
+//! set of proxies; a host with several of either makes several clients.
 //!
 //! # Timeouts
 //!

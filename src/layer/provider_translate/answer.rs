@@ -99,9 +99,12 @@ pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job)
         return Begun::Done(Response::from_parts(parts, plain));
     }
     if is_encoded(&parts.headers) {
-        return Begun::Done(
-            job.fail("the upstream's answer is encoded, though identity was asked"),
-        );
+        return Begun::Done(if failed {
+            // Its status, and how long to wait, need no reading.
+            finish_error(parts, b"", job)
+        } else {
+            job.fail("the upstream's answer is encoded, though identity was asked")
+        });
     }
     let reading = match media_type(&parts.headers) {
         _ if failed => Reading::Error,

@@ -473,18 +473,23 @@ async fn answers_that_cannot_be_read_are_a_502() {
 
 #[tokio::test]
 async fn an_encoded_answer_is_never_parsed() {
-    for status in [200, 400] {
+    for (upstream_status, status) in [(200, 502), (429, 429)] {
         let answer = Response::builder()
-            .status(status)
+            .status(upstream_status)
             .header("content-type", "text/event-stream")
             .header("content-encoding", "gzip")
+            .header("retry-after", "7")
             .body(Frames::new(["\u{1f}"]))
             .unwrap();
         let layer = ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat));
         let (response, _) = send_for(layer, post("/v1/messages", MESSAGES), answer).await;
-        assert_eq!(response.status(), 502);
+        assert_eq!(response.status(), status);
+        assert!(!response.headers().contains_key("content-encoding"));
+        assert_eq!(response.headers().contains_key("retry-after"), status == 429);
         let body = body_json(response).await;
-        assert!(body["error"]["message"].as_str().unwrap().contains("encoded"), "{body}");
+        let message = body["error"]["message"].as_str().unwrap();
+        assert_eq!(message.contains("encoded"), status == 502, "{body}");
+        assert!(!message.is_empty(), "{body}");
     }
 }
 
