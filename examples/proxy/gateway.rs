@@ -95,3 +95,37 @@ where
 {
     Router::new().fallback_service(layer.layer(inner))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use serde_json::Value;
+    use tokio::task::JoinSet;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::demo::Demo;
+    use crate::environment::Environment;
+
+    #[tokio::test]
+    async fn the_upstream_is_asked_for_what_can_be_read_and_gets_only_its_key() {
+        let mut running = JoinSet::new();
+        let vendor = Demo::new().start(&mut running).await.unwrap();
+        let pairs = [("UPSTREAM_API_KEY", "sk-vendor"), ("UPSTREAM_URL", vendor.as_str())];
+        let settings = Settings::read(&pairs.into_iter().collect::<Environment>()).unwrap();
+        let gateway = Gateway::new(&settings, &vendor).unwrap();
+
+        let request = Request::post("/demo/echo?key=sk-caller&a=b")
+            .header(header::ACCEPT_ENCODING, "gzip, br")
+            .header("x-api-key", "sk-caller")
+            .body(Body::empty());
+        let response = gateway.stack.oneshot(request.unwrap()).await.unwrap();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("sk-caller"));
+        let seen: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(seen["query"], "a=b");
+        let headers = seen["headers"].as_array().unwrap();
+        assert!(headers.contains(&json!(["accept-encoding", "identity"])), "{seen}");
+        assert!(headers.contains(&json!(["x-api-key", "sk-vendor"])), "{seen}");
+    }
+}
