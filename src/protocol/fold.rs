@@ -116,6 +116,10 @@ impl Fold {
             let part = open.close();
             self.candidate(candidate).parts.push(part);
         }
+        // What ended is an answer, though an empty one: clients look for its first candidate.
+        if self.response.candidates.is_empty() {
+            self.candidate(0);
+        }
         Ok(self.response)
     }
 

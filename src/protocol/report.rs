@@ -195,11 +195,13 @@ impl<'a> Reporter<'a> {
         self.piece(piece.escaped(), severity, reason);
     }
 
-    /// Reports members that only the source's own protocol knows. `null` is no loss.
+    /// Reports members that only the source's own protocol knows. `null` and what is empty are
+    /// no loss.
     pub fn rest(&mut self, rest: &Rest<'_>) {
-        for (_, value) in &rest.0 {
-            if value.kind() != Kind::Null {
-                self.piece(value.as_str(), Severity::Ignore, "unknown to the upstream's protocol");
+        for (name, value) in &rest.0 {
+            if !matches!(value.as_str(), "null" | "\"\"" | "[]" | "{}") {
+                let severity = severity_of(&name.decode());
+                self.piece(value.as_str(), severity, "unknown to the upstream's protocol");
             }
         }
     }
@@ -208,6 +210,16 @@ impl<'a> Reporter<'a> {
     #[must_use]
     pub fn finish(self) -> TranslationReport {
         self.report
+    }
+}
+
+/// How much the loss of a member matters that the hub has no place for. Most are labels and hints;
+/// these are heard, seen or searched with.
+fn severity_of(member: &str) -> Severity {
+    match member {
+        "mcp_servers" => Severity::Fatal,
+        "audio" | "images" | "web_search_options" | "container" => Severity::Degrade,
+        _ => Severity::Ignore,
     }
 }
 
@@ -298,12 +310,20 @@ mod tests {
     }
 
     #[test]
-    fn null_members_are_no_loss() {
-        let mut rest = Rest::default();
-        rest.keep(JsonStr::from_plain("n"), Raw::literal("null"));
-        let mut reporter = Reporter::new("{}");
-        reporter.rest(&rest);
-        assert!(reporter.finish().is_empty());
+    fn empty_members_are_no_loss() {
+        let report = |name, raw| {
+            let mut rest = Rest::default();
+            rest.keep(JsonStr::from_plain(name), Raw::literal(raw));
+            let mut reporter = Reporter::new("{}");
+            reporter.rest(&rest);
+            reporter.finish().losses.first().map(|loss| loss.severity)
+        };
+        for raw in ["null", "[]", "{}", "\"\""] {
+            assert_eq!(report("mcp_servers", raw), None, "{raw}");
+        }
+        assert_eq!(report("mcp_servers", "[1]"), Some(Severity::Fatal));
+        assert_eq!(report("audio", "1"), Some(Severity::Degrade));
+        assert_eq!(report("other", "1"), Some(Severity::Ignore));
     }
 
     #[test]

@@ -23,7 +23,9 @@ use http::StatusCode;
 
 use super::fold::Fold;
 use super::json::{JsonError, JsonStr, Kind, Raw};
-use super::model::{ApiError, FaultKind, Request, Response, StopReason, StreamEvent, Usage};
+use super::model::{
+    ApiError, Candidate, FaultKind, Request, Response, Stop, StopReason, StreamEvent, Usage,
+};
 use super::play::play;
 use super::report::{Loss, Mode, Reporter, TranslationReport};
 use super::{Answer, Protocol, Target, Transcode, anthropic, openai_chat};
@@ -266,7 +268,7 @@ pub struct TranslatedAnswer {
 
 impl TranslatedAnswer {
     fn of(response: &Response<'_>, body: BytesMut, report: TranslationReport) -> Self {
-        let first = response.candidates.first();
+        let first = response.candidates.iter().find(|candidate| candidate.index == 0);
         Self {
             body,
             report,
@@ -280,14 +282,29 @@ impl TranslatedAnswer {
 fn read_response(from: Protocol, text: &str) -> Result<Response<'_>, TranslateError> {
     let codec = codec(from)?;
     let read = (codec.read_response)(text);
-    let has_content = read.as_ref().is_ok_and(|response| !response.candidates.is_empty());
-    let failed = !has_content
-        && Raw::parse(text)?.member("error").is_some_and(|error| error.kind() != Kind::Null);
-    if failed {
-        let error = (codec.read_error)(StatusCode::BAD_GATEWAY, text);
+    let answers =
+        |candidate: &Candidate<'_>| !candidate.parts.is_empty() || candidate.stop.is_some();
+    let answered = read.as_ref().is_ok_and(|response| response.candidates.iter().any(answers));
+    if !answered && complains(&Raw::parse(text)?) {
+        let error = (codec.read_error)(StatusCode::OK, text);
         return Err(TranslateError::Failed(error.kind, error.message.decode().into_owned()));
     }
     Ok(read?)
+}
+
+/// Whether a document without an answer says what went wrong, in the protocol's form or a clone's.
+fn complains(document: &Raw<'_>) -> bool {
+    ["error", "message", "detail"]
+        .into_iter()
+        .any(|name| document.member(name).is_some_and(|member| member.kind() != Kind::Null))
+}
+
+/// What the upstream says of a candidate that failed.
+fn failure(response: &Response<'_>) -> Option<String> {
+    let failed = |stop: &&Stop<'_>| stop.reason == StopReason::Error;
+    let stop = response.candidates.iter().filter_map(|c| c.stop.as_ref()).find(failed)?;
+    let message = stop.details.as_ref()?.member("message")?;
+    Some(message.as_json_str()?.decode().into_owned())
 }
 
 /// Translates a finished answer to a finished answer.
@@ -318,7 +335,8 @@ fn write_response(
     let report = reporter.finish();
     // An answer cannot be asked for again in another mode: what makes it wrong makes it an error.
     if let Some(loss) = report.refused_by(Mode::Default) {
-        return Err(TranslateError::Failed(FaultKind::Upstream, loss.reason.to_owned()));
+        let message = failure(response).unwrap_or_else(|| loss.reason.to_owned());
+        return Err(TranslateError::Failed(FaultKind::Upstream, message));
     }
     Ok(TranslatedAnswer::of(response, out, report))
 }
@@ -537,5 +555,81 @@ impl Transcode for Transcoder {
 
     fn is_done(&self) -> bool {
         self.writer.is_done()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use Protocol::{Anthropic, OpenAiChat};
+
+    use super::*;
+
+    fn answer() -> Answer {
+        Answer::new("m", 1, 1)
+    }
+
+    fn fold(
+        from: Protocol,
+        to: Protocol,
+        stream: &str,
+    ) -> Result<TranslatedAnswer, TranslateError> {
+        let mut folder = Folder::new(from, 1 << 20)?;
+        folder.push(stream.as_bytes());
+        folder.finish(to, answer())
+    }
+
+    #[test]
+    fn an_error_under_a_success_is_an_error() {
+        use FaultKind::{Overloaded, RateLimit, Upstream};
+        let rows = [
+            (
+                Anthropic,
+                r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#,
+                Overloaded,
+            ),
+            (OpenAiChat, r#"{"error":{"message":"m","code":429},"user_id":"u"}"#, RateLimit),
+            (OpenAiChat, r#"{"object":"error","message":"m","type":"X","code":1}"#, Upstream),
+            (OpenAiChat, r#"{"detail":"m"}"#, Upstream),
+            (
+                OpenAiChat,
+                r#"{"choices":[{"error":{"message":"m","code":502},"finish_reason":"error","message":{"content":""}}]}"#,
+                Upstream,
+            ),
+        ];
+        for (from, body, kind) in rows {
+            let to = if from == Anthropic { OpenAiChat } else { Anthropic };
+            let failed = TranslateError::Failed(kind, "m".to_owned());
+            assert_eq!(response(from, to, body.as_bytes(), answer()), Err(failed), "{body}");
+        }
+        let fine = r#"{"choices":[],"error":null,"message":null}"#;
+        assert!(response(OpenAiChat, Anthropic, fine.as_bytes(), answer()).is_ok());
+    }
+
+    #[test]
+    fn an_error_of_a_choice_ends_the_stream() {
+        let stream = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n\
+             data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"error\",\
+             \"error\":{\"message\":\"m\",\"code\":429}}],\"usage\":{}}\n\n";
+        let failed = TranslateError::Failed(FaultKind::RateLimit, "m".to_owned());
+        assert_eq!(fold(OpenAiChat, Anthropic, stream), Err(failed));
+    }
+
+    #[test]
+    fn a_folded_answer_has_a_choice() {
+        let stream = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n\
+             event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+        let folded = fold(Anthropic, OpenAiChat, stream).unwrap();
+        let body = Raw::parse(std::str::from_utf8(&folded.body).unwrap()).unwrap();
+        assert!(body.member("choices").unwrap().as_str().starts_with(r#"[{"index":0"#));
+    }
+
+    #[test]
+    fn losses_behind_the_messages_are_found() {
+        let body = br#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"a"}],
+            "tools":[{"name":"f","input_schema":{},"defer_loading":true}],"top_k":5}"#;
+        let report =
+            request(Anthropic, OpenAiChat, body, &RequestOptions::default()).unwrap().report;
+        let pointers: Vec<_> = report.losses().iter().map(|loss| &*loss.pointer).collect();
+        assert_eq!(pointers, ["/tools/0/defer_loading", "/top_k"]);
     }
 }

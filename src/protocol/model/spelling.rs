@@ -2,7 +2,7 @@
 
 /// Which of two equivalent spellings a source used. Only the writer of the same protocol looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Spelling(u16);
+pub struct Spelling(u32);
 
 impl Spelling {
     /// Chat `max_tokens` for `max_completion_tokens`.
@@ -29,12 +29,27 @@ impl Spelling {
     pub const REFUSAL_PART: Self = Self(1 << 10);
     /// The content of an answer was a bare string (Chat).
     pub const PLAIN_CONTENT: Self = Self(1 << 11);
-    /// A tool call stood without its arguments (Messages `input`).
+    /// A tool call stood without its arguments (Messages `input`, Chat `function`).
     pub const NO_ARGUMENTS: Self = Self(1 << 12);
+    /// A tool call stood without its `type` (Chat).
+    pub const NO_TYPE: Self = Self(1 << 13);
+    /// A tool call stood without its id (Chat).
+    pub const NO_ID: Self = Self(1 << 14);
+    /// A candidate stood without its index (Chat).
+    pub const NO_INDEX: Self = Self(1 << 15);
+    /// A candidate stood without its message: Azure leaves it out where its filter took it.
+    pub const NO_MESSAGE: Self = Self(1 << 17);
+    /// The message of an answer stood without its role (Chat).
+    pub const NO_ROLE: Self = Self(1 << 16);
 
     /// Adds a mark.
     pub fn set(&mut self, mark: Self) {
         self.0 |= mark.0;
+    }
+
+    /// Takes a mark away.
+    pub fn clear(&mut self, mark: Self) {
+        self.0 &= !mark.0;
     }
 
     /// Whether the mark is set.

@@ -1,5 +1,6 @@
 //! The parts of a message's `content` list.
 
+use super::reasoning;
 use super::wire::{lenient, media_source, push_data_url, string_of};
 use crate::protocol::json::{ArrayWriter, Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{
@@ -48,7 +49,7 @@ pub(super) fn read<'a>(
 fn part<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>, JsonError> {
     let mut whole = c.clone();
     let mut kind = JsonStr::default();
-    let (mut words, mut media, mut cache) = (None, None, None);
+    let (mut words, mut thinking, mut media, mut cache) = (None, None, None, None);
     let mut rest = Rest::default();
     c.object(|key, c| {
         match &*key.decode() {
@@ -57,6 +58,10 @@ fn part<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>, JsonError> {
                 words = lenient(Kind::String, &key, c, &mut rest, Cursor::string)?;
             }
             "image_url" | "input_audio" | "file" => media = Some((key.clone(), c.raw()?)),
+            "thinking" => {
+                thinking = Some(reasoning::listed(&mut c.clone())?);
+                rest.keep(key.clone(), c.raw()?);
+            }
             "cache_control" => {
                 cache = lenient(Kind::Object, &key, c, &mut rest, Cursor::raw)?.map(CacheMark);
             }
@@ -67,6 +72,9 @@ fn part<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>, JsonError> {
     let content = match (&*kind.decode(), words, media) {
         ("text", Some(text), None) => Some(Content::Text { text, citations: None }),
         ("refusal", Some(text), None) => Some(Content::Refusal(text)),
+        ("thinking", None, None) => {
+            thinking.map(|text| Content::Reasoning { text: Some(text), seal: None, id: None })
+        }
         (kind, None, Some((key, raw))) if key == *kind => read_media(kind, &key, &raw, &mut rest),
         _ => None,
     };
@@ -165,6 +173,8 @@ pub(super) fn write_own(items: &mut ArrayWriter<'_>, part: &Part<'_>) {
                     object.str("refusal", text);
                 }
                 Content::Media(media) => write_media(object, media, &part.rest),
+                // Its text stands among the other members.
+                Content::Reasoning { .. } => object.plain("type", "thinking"),
                 _ => {}
             }
             if let Some(CacheMark(mark)) = &part.cache {

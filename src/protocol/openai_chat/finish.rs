@@ -19,7 +19,8 @@ pub(super) fn read<'a>(word: JsonStr<'a>, shape: Shape) -> Option<Stop<'a>> {
         "" | "null" => return None,
         "length" => StopReason::MaxTokens,
         "content_filter" => StopReason::ContentFilter,
-        "error" => StopReason::Error,
+        // DeepSeek's word for an answer that it broke off.
+        "error" | "insufficient_system_resource" => StopReason::Error,
         "tool_calls" | "function_call" => StopReason::ToolUse,
         // Some vendors end a call with `stop`.
         "stop" if shape.calls => StopReason::ToolUse,
@@ -69,6 +70,7 @@ mod tests {
                 "content_filter",
             ),
             ("eos", shape(false, false), Some(StopReason::Other), "eos"),
+            ("insufficient_system_resource", shape(false, false), Some(StopReason::Error), "error"),
             ("null", shape(false, false), None, ""),
             ("", shape(false, false), None, ""),
         ];

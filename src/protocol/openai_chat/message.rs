@@ -148,16 +148,19 @@ impl<'a> Message<'a> {
 fn read_call<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>, JsonError> {
     let mut call = new_call();
     let mut rest = Rest::default();
-    let mut raw_function = None;
+    let (mut raw_function, mut type_word) = (None, None);
+    call.spelling.set(Spelling::NO_ID);
+    call.spelling.set(Spelling::NO_ARGUMENTS);
     c.object(|key, c| {
         match &*key.decode() {
             "id" => {
                 let id = lenient(Kind::String, &key, c, &mut rest, Cursor::string)?;
                 call.id = id.unwrap_or_default();
+                call.spelling.clear(Spelling::NO_ID);
             }
-            // `function` or `custom`: told by the member.
-            "type" => drop(c.raw()?),
+            "type" => type_word = Some((key.clone(), c.raw()?)),
             name @ ("function" | "custom") if c.kind()? == Kind::Object => {
+                call.spelling.clear(Spelling::NO_ARGUMENTS);
                 if name == "custom" {
                     call.kind = ToolCallKind::Custom;
                 }
@@ -178,15 +181,28 @@ fn read_call<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>, JsonError> {
     if let Some((key, raw)) = raw_function {
         rest.keep(key, raw);
     }
+    // `function` or `custom`: told by the member. Some vendors leave it out or say `"null"`.
+    match type_word {
+        None => call.spelling.set(Spelling::NO_TYPE),
+        Some((_, raw)) if string_of(&raw).is_some_and(|word| word == *kind_word(call.kind)) => {}
+        Some((key, raw)) => rest.keep(key, raw),
+    }
     Ok(Part { rest, ..Part::new(Content::ToolCall(call)) })
 }
+
+/// The member of the one call that there was before `tool_calls`.
+const LEGACY: &str = "function_call";
 
 /// Reads a legacy `function_call`.
 fn read_function<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>, JsonError> {
     let mut call = new_call();
     call.spelling.set(Spelling::LEGACY_FUNCTIONS);
-    read_inner(c, &mut call)?;
-    Ok(Part::new(Content::ToolCall(call)))
+    let mut rest = Rest::default();
+    let mut whole = c.clone();
+    if read_inner(c, &mut call)? {
+        rest.keep(JsonStr::from_plain(LEGACY), whole.raw()?);
+    }
+    Ok(Part { rest, ..Part::new(Content::ToolCall(call)) })
 }
 
 fn new_call<'a>() -> ToolCall<'a> {
@@ -201,11 +217,12 @@ fn new_call<'a>() -> ToolCall<'a> {
     }
 }
 
-/// Reads name and arguments; true when there are members beside them.
+/// Reads name and arguments; true when there are members beside them, or not both.
 fn read_inner<'a>(c: &mut Cursor<'a>, call: &mut ToolCall<'a>) -> Result<bool, JsonError> {
-    let mut more = false;
+    let (mut more, mut known) = (false, 0);
     c.object(|key, c| {
         let kind = c.kind()?;
+        known += 1;
         match &*key.decode() {
             "name" if kind == Kind::String => call.name = c.string()?,
             "arguments" | "input" if kind == Kind::String => {
@@ -219,7 +236,7 @@ fn read_inner<'a>(c: &mut Cursor<'a>, call: &mut ToolCall<'a>) -> Result<bool, J
         }
         Ok(())
     })?;
-    Ok(more)
+    Ok(more || known < 2)
 }
 
 /// The seal that Gemini's own Chat endpoint puts on a call.
@@ -252,7 +269,11 @@ pub(super) fn write_said(
     write_words(object, parts, spelling, own);
     reasoning::write(parts, spelling, own, object);
     if let Some(legacy) = calls(parts).find(|(_, call)| is_legacy(call, own)) {
-        object.object("function_call", |inner| write_inner(inner, legacy.1, own));
+        let (part, call) = legacy;
+        match part.rest.get(LEGACY) {
+            Some(raw) => object.raw(LEGACY, raw),
+            None => object.object(LEGACY, |inner| write_inner(inner, call, own)),
+        }
     }
     if calls(parts).any(|(_, call)| !is_legacy(call, own)) {
         object.array("tool_calls", |items| {
@@ -316,7 +337,7 @@ fn write_list(object: &mut ObjectWriter<'_>, parts: &[Part<'_>], spelling: Spell
     let listed = |part: &&Part<'_>| match part.content {
         Content::Text { .. } | Content::Media(_) | Content::Other { .. } => true,
         Content::Refusal(_) => spelling.has(Spelling::REFUSAL_PART),
-        _ => false,
+        _ => reasoning::is_listed(part),
     };
     if parts.iter().any(|part| listed(&part)) {
         object.array("content", |items| {
@@ -335,12 +356,15 @@ fn write_call(
     items.object(|object| {
         match id {
             Some(id) => object.plain("id", &id),
-            None if own && part.rest.get("id").is_some() => {}
+            None if own
+                && (call.spelling.has(Spelling::NO_ID) || part.rest.get("id").is_some()) => {}
             None => object.str("id", &call.id),
         }
         let kind = kind_word(call.kind);
-        object.plain("type", kind);
-        if !own || part.rest.get(kind).is_none() {
+        if !own || !(call.spelling.has(Spelling::NO_TYPE) || part.rest.get("type").is_some()) {
+            object.plain("type", kind);
+        }
+        if !own || !(call.spelling.has(Spelling::NO_ARGUMENTS) || part.rest.get(kind).is_some()) {
             object.object(kind, |inner| write_inner(inner, call, own));
         }
         if own {
@@ -363,9 +387,20 @@ fn write_inner(inner: &mut ObjectWriter<'_>, call: &ToolCall<'_>, own: bool) {
     inner.str("name", &call.name);
     let name = if call.kind == ToolCallKind::Custom { "input" } else { "arguments" };
     match &call.arguments {
-        ToolArguments::Text(text) => inner.str(name, text),
         ToolArguments::Json(raw) if own => inner.raw(name, raw),
+        // Clients parse what stands here.
+        _ if !own && call.kind == ToolCallKind::Function && says_nothing(&call.arguments) => {
+            inner.plain(name, "{}");
+        }
+        ToolArguments::Text(text) => inner.str(name, text),
         ToolArguments::Json(raw) => inner.plain(name, raw.as_str()),
+    }
+}
+
+fn says_nothing(arguments: &ToolArguments<'_>) -> bool {
+    match arguments {
+        ToolArguments::Text(text) => text.is_empty(),
+        ToolArguments::Json(raw) => raw.kind() == Kind::Null,
     }
 }
 

@@ -124,6 +124,30 @@ fn entries<'a>(details: &Raw<'a>) -> Option<Vec<Part<'a>>> {
     walked.is_ok().then_some(parts)
 }
 
+/// The text of `thinking` in an item of content (Mistral): a string, or a list of texts.
+pub(super) fn listed<'a>(c: &mut Cursor<'a>) -> Result<JsonStr<'a>, JsonError> {
+    match c.kind()? {
+        Kind::String => c.string(),
+        Kind::Array => {
+            let mut joined = String::new();
+            c.array(|_, c| {
+                let raw = c.raw()?;
+                if let Some(text) = raw.member("text").as_ref().and_then(Raw::as_json_str) {
+                    joined.push_str(text.escaped());
+                }
+                Ok(())
+            })?;
+            Ok(JsonStr::from_escaped(joined))
+        }
+        _ => c.raw().map(|_| JsonStr::default()),
+    }
+}
+
+/// Whether the thinking stood among the content (Mistral).
+pub(super) fn is_listed(part: &Part<'_>) -> bool {
+    matches!(part.content, Content::Reasoning { .. }) && part.rest.get("thinking").is_some()
+}
+
 /// Reads one entry of `reasoning_details`; `None` for a kind yet unknown.
 pub(super) fn entry<'a>(c: &mut Cursor<'a>) -> Result<Option<Part<'a>>, JsonError> {
     let mut kind = JsonStr::default();
@@ -190,7 +214,8 @@ pub(super) fn write(
     object: &mut ObjectWriter<'_>,
 ) {
     let detailed = spelling.has(Spelling::REASONING_DETAILS);
-    let texts = parts.iter().filter_map(|part| match &part.content {
+    let apart = |part: &&Part<'_>| !(own && is_listed(part));
+    let texts = parts.iter().filter(apart).filter_map(|part| match &part.content {
         Content::Reasoning { text: Some(text), .. } => Some(text),
         _ => None,
     });
@@ -200,7 +225,7 @@ pub(super) fn write(
         super::wire::push_joined(object.key(name), texts, "");
     }
     let sealed = |part: &&Part<'_>| match &part.content {
-        Content::Reasoning { seal, .. } => {
+        Content::Reasoning { seal, .. } if apart(part) => {
             detailed || seal.is_some() || (own && !part.rest.0.is_empty())
         }
         _ => false,

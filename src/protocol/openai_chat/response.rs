@@ -27,7 +27,6 @@ use crate::protocol::report::{Reporter, Severity};
 use crate::protocol::{Answer, Protocol};
 
 const OBJECT: &str = "chat.completion";
-const ROLE: &str = "role";
 
 /// Reads an answer.
 ///
@@ -89,10 +88,12 @@ fn read_member<'a>(
 fn read_candidate<'a>(position: usize, c: &mut Cursor<'a>) -> Result<Candidate<'a>, JsonError> {
     let mut rest = Rest::default();
     let mut index = u32::try_from(position).unwrap_or(u32::MAX);
+    let mut has_index = false;
     let (mut message, mut word, mut logprobs) = (None, None, None);
     c.object(|key, c| {
         match &*key.decode() {
             "index" => {
+                has_index = true;
                 let raw = c.raw()?;
                 match raw.as_u64().and_then(|n| u32::try_from(n).ok()) {
                     Some(n) => index = n,
@@ -106,26 +107,30 @@ fn read_candidate<'a>(position: usize, c: &mut Cursor<'a>) -> Result<Candidate<'
         }
         Ok(())
     })?;
-    let said = message.map(|message: Message<'a>| {
-        let mut said = message.said();
-        // An empty message is not the same as none.
-        if is_nothing(&said.parts, said.spelling, &said.rest) {
-            said.rest.keep(JsonStr::from_plain(ROLE), Raw::literal("\"assistant\""));
+    let no_role = message.as_ref().is_some_and(|message: &Message<'a>| message.role.is_empty());
+    let no_message = message.is_none();
+    let Said { parts, mut spelling, rest: message_rest } =
+        message.map(Message::said).unwrap_or_default();
+    for (absent, mark) in [
+        (no_message, Spelling::NO_MESSAGE),
+        (no_role, Spelling::NO_ROLE),
+        (!has_index, Spelling::NO_INDEX),
+    ] {
+        if absent {
+            spelling.set(mark);
         }
-        said
-    });
-    let Said { parts, spelling, rest: message_rest } = said.unwrap_or_default();
-    let stop = word.as_ref().and_then(string_of).and_then(|word| finish::read(word, shape(&parts)));
+    }
+    let mut stop =
+        word.as_ref().and_then(string_of).and_then(|word| finish::read(word, shape(&parts)));
+    // Routers put the error of their upstream beside the message.
+    if let Some(stop) = stop.as_mut().filter(|stop| stop.reason == StopReason::Error) {
+        stop.details = rest.get("error").cloned();
+    }
     // `null`, or one of the words that say nothing.
     if let Some(word) = word.filter(|_| stop.is_none()) {
         rest.keep(JsonStr::from_plain("finish_reason"), word);
     }
     Ok(Candidate { index, parts, stop, logprobs, spelling, message_rest, rest })
-}
-
-/// Whether there was no message: Azure leaves it out where its filter took it.
-fn is_nothing(parts: &[Part<'_>], spelling: Spelling, rest: &Rest<'_>) -> bool {
-    parts.is_empty() && rest.0.is_empty() && !spelling.has(Spelling::PLAIN_CONTENT)
 }
 
 fn shape(parts: &[Part<'_>]) -> Shape {
@@ -199,15 +204,16 @@ fn write_candidate(
     answer: &mut Answer,
     report: &mut Reporter<'_>,
 ) {
-    if !own || candidate.rest.get("index").is_none() {
+    let marked = |mark| own && candidate.spelling.has(mark);
+    if !marked(Spelling::NO_INDEX) && (!own || candidate.rest.get("index").is_none()) {
         choice.u64("index", candidate.index.into());
     }
     let explanation = explanation(candidate).filter(|_| !own);
     let Candidate { parts, spelling, message_rest, .. } = candidate;
-    if !(own && is_nothing(parts, *spelling, message_rest)) {
+    if !marked(Spelling::NO_MESSAGE) {
         choice.object("message", |message| {
-            if !own || message_rest.get(ROLE).is_none() {
-                message.plain(ROLE, "assistant");
+            if !marked(Spelling::NO_ROLE) {
+                message.plain("role", "assistant");
             }
             message::write_said(message, parts, *spelling, own, |call: &ToolCall<'_>| {
                 (call.id.is_empty() && !own).then(|| answer.ids.make("call_"))

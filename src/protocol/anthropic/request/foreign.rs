@@ -104,7 +104,7 @@ impl<'x, 'a> Writer<'x, 'a, '_> {
             match &tool.kind {
                 ToolKind::Server { raw, .. } => {
                     let reason = "a tool that another vendor runs";
-                    self.blocks.lose(raw.as_str(), Severity::Degrade, reason);
+                    self.blocks.lose(raw.as_str(), Severity::Fatal, reason);
                 }
                 _ if allowed.is_some_and(|names| !names.contains(&tool.name)) => {}
                 _ => offered.push(tool),

@@ -25,6 +25,7 @@ pub fn read(text: &str) -> Result<Request<'_>, JsonError> {
 
 fn member<'a>(request: &mut Request<'a>, key: &JsonStr<'a>, c: &mut Cursor<'a>) -> Result<()> {
     // Taken out, so that a member can be read into the request and its `null` into the rest.
+    request.anchor(key, None, c)?;
     let mut rest = std::mem::take(&mut request.rest);
     let read = known_member(request, key, c, &mut rest);
     request.rest = rest;

@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use crate::protocol::Protocol;
 use crate::protocol::anthropic::blocks::{BlockWriter, CallIds};
 use crate::protocol::anthropic::wire::{write_opt_raw, write_opt_str};
-use crate::protocol::json::{JsonStr, Number, ObjectWriter, Raw};
+use crate::protocol::json::{JsonStr, Kind, Number, ObjectWriter, Raw};
 use crate::protocol::model::{OutputFormat, Request, Role, Show, Tool, ToolChoice, ToolKind};
 use crate::protocol::report::Reporter;
 use crate::protocol::target::Target;
@@ -159,6 +159,20 @@ const TEXT_INPUT: Raw<'static> = Raw::literal(
     r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#,
 );
 
+/// Whether a schema is an object without the `type` that Messages demands.
+fn lacks_type(schema: &Raw<'_>) -> bool {
+    schema.kind() == Kind::Object && schema.member("type").is_none()
+}
+
+fn typed(object: &mut ObjectWriter<'_>, schema: &Raw<'_>) {
+    object.plain("type", "object");
+    // The reader kept an object.
+    let _ = schema.cursor().object(|key, c| {
+        object.raw(key.escaped(), &c.raw()?);
+        Ok(())
+    });
+}
+
 fn function_tool(
     blocks: &mut BlockWriter<'_, '_>,
     object: &mut ObjectWriter<'_>,
@@ -178,6 +192,9 @@ fn function_tool(
     write_opt_str(object, "description", tool.description.as_ref());
     match schema {
         None if blocks.native => {}
+        Some(schema) if !blocks.native && lacks_type(schema) => {
+            object.object("input_schema", |object| typed(object, schema));
+        }
         schema => object.raw("input_schema", schema.unwrap_or(&NO_INPUT)),
     }
     if let Some(strict) = tool.strict.filter(|strict| blocks.native || *strict) {

@@ -287,13 +287,28 @@ fn tools_and_choices() {
         let b = json!({"name": "b", "input_schema": {"type": "object",
             "properties": {"input": {"type": "string"}}, "required": ["input"]}});
         assert_eq!(body["tools"], if only_a { json!([a]) } else { json!([a, b]) });
-        assert_eq!(worst(&report), Some(Severity::Degrade));
+        assert_eq!(worst(&report), Some(Severity::Fatal));
     }
     let mut request = chat();
     request.tool_choice = Some(ToolChoice::Required);
     let (body, report) = write(&request);
     assert!(body.get("tool_choice").is_none());
     assert_eq!(worst(&report), Some(Severity::Degrade));
+}
+
+#[test]
+fn schemas_are_objects() {
+    let rows = [
+        ("{}", json!({"type": "object"})),
+        (r#"{"properties":{}}"#, json!({"type": "object", "properties": {}})),
+        (r#"{"type":"object","x":1}"#, json!({"type": "object", "x": 1})),
+    ];
+    for (schema, expected) in rows {
+        let mut request = chat();
+        let schema = Some(Raw::parse(schema).unwrap());
+        request.tools = vec![tool("a", ToolKind::Function { schema, type_name: None })];
+        assert_eq!(write(&request).0["tools"][0]["input_schema"], expected);
+    }
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub(super) struct Choice<'a> {
     pub(super) index: u64,
     pub(super) finish_reason: JsonStr<'a>,
     pub(super) logprobs: Option<Raw<'a>>,
+    /// What a router says of its upstream.
+    pub(super) error: Option<Raw<'a>>,
     pub(super) delta: ChoiceDelta<'a>,
 }
 
@@ -71,6 +73,7 @@ impl<'a> Choice<'a> {
                 "index" => choice.index = c.raw()?.as_u64().unwrap_or(0),
                 "finish_reason" => choice.finish_reason = string(c)?.unwrap_or_default(),
                 "logprobs" => choice.logprobs = of_kind(c, Kind::Object)?,
+                "error" => choice.error = of_kind(c, Kind::Object)?,
                 // A server that does not stream sends the message in one chunk.
                 "delta" | "message" if c.kind()? == Kind::Object => choice.delta.read(c)?,
                 _ => drop(c.raw()?),

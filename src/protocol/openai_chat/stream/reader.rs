@@ -118,7 +118,7 @@ impl Reader {
         if let Some(choices) = &choices {
             self.each(choices, Choice::read, &mut |reader, choice| reader.choice(choice, sink))?;
         }
-        if let Some(usage) = usage {
+        if let Some(usage) = usage.filter(|_| !self.done) {
             sink(StreamEvent::Usage(tokens::read(usage)));
         }
         Ok(())
@@ -145,7 +145,14 @@ impl Reader {
     }
 
     fn choice(&mut self, choice: Choice<'_>, sink: Sink<'_>) -> Step {
-        let Choice { index, finish_reason, logprobs, delta } = choice;
+        let Choice { index, finish_reason, logprobs, error, delta } = choice;
+        if self.done {
+            return Ok(());
+        }
+        if let Some(error) = error {
+            self.fail(fault::read_member(&error), sink);
+            return Ok(());
+        }
         let at = usize::try_from(index).unwrap_or(usize::MAX);
         if at >= MAX_CANDIDATES {
             return Err(Broken("the upstream sent too many choices"));
@@ -336,18 +343,9 @@ fn content_piece<'a>(c: &mut Cursor<'a>) -> Result<(Words, JsonStr<'a>), JsonErr
     c.object(|key, c| {
         match (&*key.decode(), c.kind()?) {
             ("text", Kind::String) => text = c.string()?,
-            ("thinking", Kind::String) => {
+            ("thinking", _) => {
                 words = Words::Reasoning;
-                text = c.string()?;
-            }
-            ("thinking", Kind::Array) => {
-                words = Words::Reasoning;
-                let mut joined = String::new();
-                c.array(|_, c| {
-                    joined.push_str(content_piece(c)?.1.escaped());
-                    Ok(())
-                })?;
-                text = JsonStr::from_escaped(joined);
+                text = reasoning::listed(c)?;
             }
             _ => drop(c.raw()?),
         }

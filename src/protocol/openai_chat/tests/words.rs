@@ -39,7 +39,11 @@ fn own_requests_come_back() {
         r#"{"role":"assistant","content":"","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":""}}]}"#,
         r#"{"role":"assistant","tool_calls":[{"id":"a","type":"function","index":0,"function":{"name":"f","arguments":"{\"a\":1}","x":1}},{"id":"b","type":"custom","custom":{"name":"g","input":"i"}}]}"#,
         r#"{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":{"a":1}},"extra_content":{"google":{"thought_signature":"s"}}}]}"#,
+        r#"{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"},"index":0}]}"#,
+        r#"{"role":"assistant","tool_calls":[{"id":"a","type":"null","function":{"name":"f"}},{"type":"function","function":{}},{"id":"","type":"x"}]}"#,
+        r#"{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"t"}],"closed":true},{"type":"text","text":"a"}]}"#,
         r#"{"role":"assistant","content":"a","tool_calls":[],"function_call":null}"#,
+        r#"{"role":"assistant","content":null,"function_call":{"name":"f","x":1}}"#,
         r#"{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}}"#,
         r#"{"role":"assistant","content":"a","reasoning_content":"r"}"#,
         r#"{"role":"assistant","content":"a","reasoning":"r"}"#,
@@ -357,6 +361,8 @@ fn own_answers_come_back() {
         r#"{"id":"i","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant"},"finish_reason":null},{"index":7,"message":{"role":"assistant","content":""},"finish_reason":""}]}"#,
         r#"{"id":"i","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{"}}]},"finish_reason":"tool_calls"}]}"#,
         r#"{"id":"i","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"thinking","thinking":[]}]},"finish_reason":"odd"}]}"#,
+        r#"{"id":"i","object":"chat.completion","created":1,"model":"m","choices":[{"message":{"content":"a"},"finish_reason":"stop"},{"index":1},{"message":{}}]}"#,
+        r#"{"id":"i","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":""},"finish_reason":"error","error":{"message":"m","code":502}}]}"#,
     ] {
         assert_eq!(write_response(text), parse(text), "{text}");
     }
@@ -368,6 +374,18 @@ fn answer_from_messages(text: &str) -> Value {
     let mut answer = Answer::new("asked", 7, 1);
     response::write(&read, &mut answer, &mut Reporter::new(text), &mut out);
     parse(std::str::from_utf8(&out).unwrap())
+}
+
+#[test]
+fn a_call_without_arguments_has_an_object() {
+    for input in ["{}", "null"] {
+        let text = format!(
+            r#"{{"id":"m","content":[{{"type":"tool_use","id":"u","name":"f","input":{input}}}],"stop_reason":"tool_use"}}"#
+        );
+        let written = answer_from_messages(&text);
+        let call = &written["choices"][0]["message"]["tool_calls"][0]["function"];
+        assert_eq!(call["arguments"], "{}", "{input}");
+    }
 }
 
 #[test]
