@@ -1,0 +1,156 @@
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::StatusCode;
+
+use super::codec::codec;
+use super::{TranslateError, utf8};
+use crate::protocol::json::{Kind, Raw};
+use crate::protocol::model::{Candidate, FaultKind, Response, Stop, StopReason, Usage};
+use crate::protocol::play::play;
+use crate::protocol::report::{Mode, Reporter, TranslationReport};
+use crate::protocol::{Answer, Protocol};
+
+/// A finished answer in the caller's protocol, and what others want to know of it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TranslatedAnswer {
+    /// The body to send.
+    pub body: BytesMut,
+    /// What it could not carry.
+    pub report: TranslationReport,
+    /// Tokens spent.
+    pub usage: Option<Usage<'static>>,
+    /// Why the answer ended.
+    pub stop: Option<StopReason>,
+}
+
+impl TranslatedAnswer {
+    fn of(response: &Response<'_>, body: BytesMut, report: TranslationReport) -> Self {
+        let first = response.candidates.iter().find(|candidate| candidate.index == 0);
+        Self {
+            body,
+            report,
+            usage: response.usage.as_ref().map(Usage::counts),
+            stop: first.and_then(|c| c.stop.as_ref()).map(|stop| stop.reason),
+        }
+    }
+}
+
+/// Reads an answer that came with a status of success. Some upstreams put an error under one.
+fn read_response(from: Protocol, text: &str) -> Result<Response<'_>, TranslateError> {
+    let codec = codec(from)?;
+    let read = (codec.read_response)(text);
+    let answers =
+        |candidate: &Candidate<'_>| !candidate.parts.is_empty() || candidate.stop.is_some();
+    let answered = read.as_ref().is_ok_and(|response| response.candidates.iter().any(answers));
+    if !answered && complains(&Raw::parse(text)?) {
+        let error = (codec.read_error)(StatusCode::OK, text);
+        return Err(TranslateError::Failed(error.kind, error.message.decode().into_owned()));
+    }
+    Ok(read?)
+}
+
+/// Whether a document without an answer says what went wrong, in the protocol's form or a clone's.
+fn complains(document: &Raw<'_>) -> bool {
+    ["error", "message", "detail"]
+        .into_iter()
+        .any(|name| document.member(name).is_some_and(|member| member.kind() != Kind::Null))
+}
+
+/// What the upstream says of a candidate that failed.
+fn failure(response: &Response<'_>) -> Option<String> {
+    let failed = |stop: &&Stop<'_>| stop.reason == StopReason::Error;
+    let stop = response.candidates.iter().filter_map(|c| c.stop.as_ref()).find(failed)?;
+    let message = stop.details.as_ref()?.member("message")?;
+    Some(message.as_json_str()?.decode().into_owned())
+}
+
+/// Translates a finished answer to a finished answer.
+///
+/// # Errors
+/// When the body is not of its protocol, or a protocol has no reader or writer.
+pub fn response(
+    from: Protocol,
+    to: Protocol,
+    body: &[u8],
+    mut answer: Answer,
+) -> Result<TranslatedAnswer, TranslateError> {
+    let text = utf8(body)?;
+    let response = read_response(from, text)?;
+    answer.origin = Some(from);
+    write_response(&response, text, to, answer)
+}
+
+pub(super) fn write_response(
+    response: &Response<'_>,
+    source: &str,
+    to: Protocol,
+    mut answer: Answer,
+) -> Result<TranslatedAnswer, TranslateError> {
+    let mut reporter = Reporter::new(source);
+    let mut out = BytesMut::with_capacity(source.len() + 512);
+    (codec(to)?.write_response)(response, &mut answer, &mut reporter, &mut out);
+    let report = reporter.finish();
+    // An answer cannot be asked for again in another mode: what makes it wrong makes it an error.
+    if let Some(loss) = report.refused_by(Mode::Default) {
+        let message = failure(response).unwrap_or_else(|| loss.reason.to_owned());
+        return Err(TranslateError::Failed(FaultKind::Upstream, message));
+    }
+    Ok(TranslatedAnswer::of(response, out, report))
+}
+
+/// Plays a finished answer as a stream, for a caller that asked for one.
+///
+/// # Errors
+/// When the body is not of its protocol, or a protocol has no reader or writer.
+pub fn response_as_stream(
+    from: Protocol,
+    to: Protocol,
+    body: &[u8],
+    mut answer: Answer,
+) -> Result<TranslatedAnswer, TranslateError> {
+    let response = read_response(from, utf8(body)?)?;
+    answer.origin = Some(from);
+    let mut writer = (codec(to)?.writer)(answer);
+    let mut out = BytesMut::with_capacity(body.len() + 1024);
+    play(&response, &mut |event| writer.write(event, &mut out));
+    Ok(TranslatedAnswer::of(&response, out, TranslationReport::default()))
+}
+
+/// An error answer in the caller's protocol.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TranslatedError {
+    /// The status to answer with.
+    pub status: StatusCode,
+    /// The body to send.
+    pub body: BytesMut,
+    /// Whose fault it is.
+    pub kind: FaultKind,
+    /// How long to wait, where the body said it.
+    pub retry_after: Option<Duration>,
+}
+
+/// Translates an error answer. Never fails: a body that nobody understands becomes the message.
+///
+/// # Errors
+/// When a protocol has no reader or writer.
+pub fn error(
+    from: Protocol,
+    to: Protocol,
+    status: StatusCode,
+    body: &[u8],
+) -> Result<TranslatedError, TranslateError> {
+    let writer = codec(to)?;
+    let text = String::from_utf8_lossy(body);
+    let error = (codec(from)?.read_error)(status, &text);
+    let mut out = BytesMut::with_capacity(body.len() + 128);
+    (writer.write_error)(&error, &mut out);
+    Ok(TranslatedError {
+        status: (writer.error_status)(error.kind, status),
+        body: out,
+        kind: error.kind,
+        retry_after: error.retry_after,
+    })
+}

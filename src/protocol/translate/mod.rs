@@ -1,0 +1,80 @@
+//! One reader and one writer joined: requests, answers, errors and streams from any protocol to
+//! any other. Nowhere is there a function for one pair.
+//!
+//! ```
+//! use tower_llm_gateway::protocol::Protocol::{Anthropic, OpenAiChat};
+//! use tower_llm_gateway::protocol::translate::{RequestOptions, request};
+//!
+//! let body = br#"{"model":"claude","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
+//! let translated = request(Anthropic, OpenAiChat, body, &RequestOptions::default())?;
+//! assert_eq!(
+//!     translated.body,
+//!     r#"{"model":"claude","messages":[{"role":"user","content":"Hi"}],"max_completion_tokens":9}"#
+//! );
+//! assert!(translated.report.is_empty());
+//! # Ok::<(), tower_llm_gateway::protocol::translate::TranslateError>(())
+//! ```
+
+mod answer;
+mod codec;
+mod request;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{TranslatedAnswer, TranslatedError, error, response, response_as_stream};
+pub use request::{RequestOptions, TranslatedRequest, request};
+pub use stream::{Folder, StreamFacts, Transcoder};
+
+use std::fmt;
+
+use super::Protocol;
+use super::json::JsonError;
+use super::model::FaultKind;
+use super::report::Loss;
+
+/// Whether requests and answers of this protocol can be translated.
+#[must_use]
+pub fn is_supported(protocol: Protocol) -> bool {
+    codec::codec(protocol).is_ok()
+}
+
+/// Why a document was not translated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TranslateError {
+    /// It is no UTF-8.
+    NotUtf8,
+    /// It is no JSON, or not of its protocol's shape.
+    Malformed(JsonError),
+    /// There is no reader and writer for this protocol yet.
+    Unsupported(Protocol),
+    /// Something would be lost that the mode does not allow to be lost.
+    Refused(Loss),
+    /// The upstream failed inside an answer that began as a success; what it said about it.
+    Failed(FaultKind, String),
+}
+
+impl fmt::Display for TranslateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotUtf8 => f.write_str("body is not valid UTF-8"),
+            Self::Malformed(error) => write!(f, "{error}"),
+            Self::Unsupported(protocol) => write!(f, "cannot translate {protocol}"),
+            Self::Refused(loss) => write!(f, "{}: {}", loss.pointer, loss.reason),
+            Self::Failed(_, message) => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for TranslateError {}
+
+impl From<JsonError> for TranslateError {
+    fn from(error: JsonError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+fn utf8(body: &[u8]) -> Result<&str, TranslateError> {
+    std::str::from_utf8(body).map_err(|_| TranslateError::NotUtf8)
+}

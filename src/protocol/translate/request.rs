@@ -1,0 +1,97 @@
+use std::fmt;
+
+use bytes::BytesMut;
+
+use super::codec::codec;
+use super::{TranslateError, utf8};
+use crate::protocol::json::JsonStr;
+use crate::protocol::report::{Mode, Reporter, TranslationReport};
+use crate::protocol::{Protocol, Target};
+
+/// How a request is translated.
+#[derive(Clone, Copy)]
+pub struct RequestOptions<'o> {
+    /// What the models of the upstream need.
+    pub target: &'o Target,
+    /// What to refuse.
+    pub mode: Mode,
+    /// The model to ask for instead of the caller's; `None` leaves it.
+    pub map_model: &'o dyn Fn(&str) -> Option<String>,
+}
+
+impl fmt::Debug for RequestOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestOptions")
+            .field("target", &self.target)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for RequestOptions<'_> {
+    fn default() -> Self {
+        Self { target: &Target::DEFAULT, mode: Mode::default(), map_model: &|_| None }
+    }
+}
+
+/// A request in the upstream's protocol, and what the answer's writer must know of it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TranslatedRequest {
+    /// The body to send.
+    pub body: BytesMut,
+    /// What it could not carry.
+    pub report: TranslationReport,
+    /// The model that the caller asked for.
+    pub model: String,
+    /// The model that is asked of the upstream.
+    pub upstream_model: String,
+    /// The caller wants a stream.
+    pub stream: bool,
+    /// The caller wants the usage at the end of a stream.
+    pub include_usage: bool,
+    /// The end user.
+    pub user: Option<String>,
+    /// The prompt cache key.
+    pub cache_key: Option<String>,
+}
+
+/// Translates a request.
+///
+/// # Errors
+/// When the body is not of its protocol, a protocol has no reader or writer, or the mode refuses
+/// a loss.
+pub fn request(
+    from: Protocol,
+    to: Protocol,
+    body: &[u8],
+    options: &RequestOptions<'_>,
+) -> Result<TranslatedRequest, TranslateError> {
+    let (reader, writer) = (codec(from)?, codec(to)?);
+    let text = utf8(body)?;
+    let mut request = (reader.read_request)(text)?;
+    let owned = |text: &Option<JsonStr<'_>>| text.as_ref().map(|text| text.decode().into_owned());
+    let model = request.model.decode().into_owned();
+    let upstream_model = (options.map_model)(&model).unwrap_or_else(|| model.clone());
+    if upstream_model != model {
+        request.model = JsonStr::from_plain(upstream_model.clone());
+    }
+    let mut reporter = Reporter::new(text).anchored(&request.anchors);
+    // Members that the target adds (an id, a wrapper) are few; the texts decide the size.
+    let mut out = BytesMut::with_capacity(body.len() + body.len() / 16 + 256);
+    (writer.write_request)(&request, options.target, &mut reporter, &mut out);
+    let report = reporter.finish();
+    if let Some(loss) = report.refused_by(options.mode) {
+        return Err(TranslateError::Refused(loss.clone()));
+    }
+    Ok(TranslatedRequest {
+        body: out,
+        report,
+        model,
+        upstream_model,
+        stream: request.stream.unwrap_or(false),
+        include_usage: request.include_usage.unwrap_or(false),
+        user: owned(&request.end_user),
+        cache_key: owned(&request.cache_key),
+    })
+}

@@ -1,0 +1,171 @@
+use bytes::BytesMut;
+
+use super::TranslateError;
+use super::answer::{TranslatedAnswer, write_response};
+use super::codec::{Reader, Writer, codec};
+use crate::protocol::fold::Fold;
+use crate::protocol::model::{ApiError, FaultKind, StopReason, StreamEvent, Usage};
+use crate::protocol::{Answer, Protocol, Transcode};
+use crate::sse;
+
+/// What was seen in a stream so far.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct StreamFacts {
+    /// Tokens spent.
+    pub usage: Option<Usage<'static>>,
+    /// Why the answer ended.
+    pub stop: Option<StopReason>,
+    /// What went wrong inside the stream.
+    pub fault: Option<FaultKind>,
+}
+
+/// A stream of one protocol to a stream of another.
+///
+/// Any cut of the input gives the same output. Memory is constant, but for what the caller's
+/// grammar forces its writer to hold back, up to [`Answer::max_accumulated`]. A stream that stops
+/// early ends in the error event of the caller's protocol, never as if it were whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transcoder {
+    decoder: sse::Decoder,
+    reader: Reader,
+    writer: Writer,
+    facts: StreamFacts,
+    news: bool,
+}
+
+impl Transcoder {
+    /// Streams of `from` to streams of `to`.
+    ///
+    /// # Errors
+    /// When a protocol has no reader or writer.
+    pub fn new(from: Protocol, to: Protocol, mut answer: Answer) -> Result<Self, TranslateError> {
+        answer.origin = Some(from);
+        Ok(Self {
+            decoder: sse::Decoder::new(),
+            reader: (codec(from)?.reader)(),
+            writer: (codec(to)?.writer)(answer),
+            facts: StreamFacts::default(),
+            news: false,
+        })
+    }
+
+    /// What was seen since the last call, if it is more than before.
+    pub fn take_news(&mut self) -> Option<&StreamFacts> {
+        std::mem::take(&mut self.news).then_some(&self.facts)
+    }
+
+    fn fail(&mut self, kind: FaultKind, message: &'static str, out: &mut BytesMut) {
+        if !self.writer.is_done() {
+            self.facts.fault = Some(kind);
+            self.news = true;
+            self.writer.write(StreamEvent::Error(ApiError::new(kind, message)), out);
+        }
+    }
+}
+
+impl StreamFacts {
+    /// Notes what an event says; true when it says something.
+    fn note(&mut self, event: &StreamEvent<'_>) -> bool {
+        match event {
+            StreamEvent::Start { usage: Some(usage), .. } | StreamEvent::Usage(usage) => {
+                self.usage = Some(usage.counts());
+            }
+            StreamEvent::Stop { candidate: 0, stop, .. } => self.stop = Some(stop.reason),
+            StreamEvent::Error(error) => self.fault = Some(error.kind),
+            _ => return false,
+        }
+        true
+    }
+}
+
+impl Transcode for Transcoder {
+    fn push(&mut self, input: &[u8], out: &mut BytesMut) {
+        let Self { decoder, reader, writer, facts, news } = self;
+        let decoded = decoder.push(input, &mut |event| {
+            reader.event(&event, &mut |event| {
+                *news |= facts.note(&event);
+                writer.write(event, out);
+            });
+        });
+        if decoded.is_err() {
+            self.fail(FaultKind::Upstream, "the upstream sent an event that is too large", out);
+        }
+    }
+
+    fn finish(&mut self, out: &mut BytesMut) {
+        let Self { decoder, reader, writer, facts, news } = self;
+        let mut sink = |event: StreamEvent<'_>| {
+            *news |= facts.note(&event);
+            writer.write(event, out);
+        };
+        // An error here can only repeat one that `push` has met.
+        let _ = decoder.finish(&mut |event| reader.event(&event, &mut sink));
+        reader.finish(&mut sink);
+    }
+
+    fn abort(&mut self, out: &mut BytesMut) {
+        self.fail(FaultKind::Transport, "the connection to the upstream broke", out);
+    }
+
+    fn is_done(&self) -> bool {
+        self.writer.is_done()
+    }
+}
+
+/// Folds a whole stream into one finished answer, for a caller that did not ask for a stream.
+#[derive(Debug)]
+pub struct Folder {
+    decoder: sse::Decoder,
+    reader: Reader,
+    fold: Fold,
+    broken: Option<&'static str>,
+}
+
+impl Folder {
+    /// A folder of streams in protocol `from`; `limit` bounds the folded answer in bytes.
+    ///
+    /// # Errors
+    /// When the protocol has no reader.
+    pub fn new(from: Protocol, limit: usize) -> Result<Self, TranslateError> {
+        Ok(Self {
+            decoder: sse::Decoder::new(),
+            reader: (codec(from)?.reader)(),
+            fold: Fold::new(from, limit),
+            broken: None,
+        })
+    }
+
+    /// More of the stream.
+    pub fn push(&mut self, input: &[u8]) {
+        let (reader, fold) = (&mut self.reader, &mut self.fold);
+        let decoded = self.decoder.push(input, &mut |event| {
+            reader.event(&event, &mut |event| fold.event(event));
+        });
+        if decoded.is_err() {
+            self.broken = Some("the upstream sent an event that is too large");
+        }
+    }
+
+    /// The finished answer in protocol `to`.
+    ///
+    /// # Errors
+    /// When the stream was cut, said that it failed, or grew beyond the limit.
+    pub fn finish(
+        mut self,
+        to: Protocol,
+        mut answer: Answer,
+    ) -> Result<TranslatedAnswer, TranslateError> {
+        if let Some(reason) = self.broken {
+            return Err(TranslateError::Failed(FaultKind::Upstream, reason.to_owned()));
+        }
+        let (reader, fold) = (&mut self.reader, &mut self.fold);
+        // An error here can only repeat one that `push` has met.
+        let _ =
+            self.decoder.finish(&mut |event| reader.event(&event, &mut |event| fold.event(event)));
+        reader.finish(&mut |event| fold.event(event));
+        let response = self.fold.finish()?;
+        answer.origin = Some(response.origin);
+        write_response(&response, "", to, answer)
+    }
+}

@@ -1,0 +1,69 @@
+use Protocol::{Anthropic, OpenAiChat};
+
+use super::*;
+use crate::protocol::Answer;
+use crate::protocol::json::Raw;
+
+fn answer() -> Answer {
+    Answer::new("m", 1, 1)
+}
+
+fn fold(from: Protocol, to: Protocol, stream: &str) -> Result<TranslatedAnswer, TranslateError> {
+    let mut folder = Folder::new(from, 1 << 20)?;
+    folder.push(stream.as_bytes());
+    folder.finish(to, answer())
+}
+
+#[test]
+fn an_error_under_a_success_is_an_error() {
+    use FaultKind::{Overloaded, RateLimit, Upstream};
+    let rows = [
+        (
+            Anthropic,
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#,
+            Overloaded,
+        ),
+        (OpenAiChat, r#"{"error":{"message":"m","code":429},"user_id":"u"}"#, RateLimit),
+        (OpenAiChat, r#"{"object":"error","message":"m","type":"X","code":1}"#, Upstream),
+        (OpenAiChat, r#"{"detail":"m"}"#, Upstream),
+        (
+            OpenAiChat,
+            r#"{"choices":[{"error":{"message":"m","code":502},"finish_reason":"error","message":{"content":""}}]}"#,
+            Upstream,
+        ),
+    ];
+    for (from, body, kind) in rows {
+        let to = if from == Anthropic { OpenAiChat } else { Anthropic };
+        let failed = TranslateError::Failed(kind, "m".to_owned());
+        assert_eq!(response(from, to, body.as_bytes(), answer()), Err(failed), "{body}");
+    }
+    let fine = r#"{"choices":[],"error":null,"message":null}"#;
+    assert!(response(OpenAiChat, Anthropic, fine.as_bytes(), answer()).is_ok());
+}
+
+#[test]
+fn an_error_of_a_choice_ends_the_stream() {
+    let stream = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n\
+         data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"error\",\
+         \"error\":{\"message\":\"m\",\"code\":429}}],\"usage\":{}}\n\n";
+    let failed = TranslateError::Failed(FaultKind::RateLimit, "m".to_owned());
+    assert_eq!(fold(OpenAiChat, Anthropic, stream), Err(failed));
+}
+
+#[test]
+fn a_folded_answer_has_a_choice() {
+    let stream = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n\
+         event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+    let folded = fold(Anthropic, OpenAiChat, stream).unwrap();
+    let body = Raw::parse(std::str::from_utf8(&folded.body).unwrap()).unwrap();
+    assert!(body.member("choices").unwrap().as_str().starts_with(r#"[{"index":0"#));
+}
+
+#[test]
+fn losses_behind_the_messages_are_found() {
+    let body = br#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"a"}],
+        "tools":[{"name":"f","input_schema":{},"defer_loading":true}],"top_k":5}"#;
+    let report = request(Anthropic, OpenAiChat, body, &RequestOptions::default()).unwrap().report;
+    let pointers: Vec<_> = report.losses().iter().map(|loss| &*loss.pointer).collect();
+    assert_eq!(pointers, ["/tools/0/defer_loading", "/top_k"]);
+}
