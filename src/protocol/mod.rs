@@ -30,6 +30,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use http::{HeaderMap, Method};
+use percent_encoding::percent_decode_str;
 
 /// The protocols that are spoken on either side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,8 +140,12 @@ impl Route {
     #[must_use]
     pub fn detect(method: &Method, path: &str, headers: &HeaderMap) -> Option<Self> {
         let path = path.strip_suffix('/').unwrap_or(path);
-        let mut segments = path.rsplit('/');
-        let (last, before, third) = (segments.next()?, segments.next(), segments.next());
+        // Whoever is behind us may decode a path before it looks: so must a policy.
+        let mut segments =
+            path.rsplit('/').map(|segment| percent_decode_str(segment).decode_utf8_lossy());
+        let last = segments.next()?;
+        let (before, third) = (segments.next(), segments.next());
+        let (last, before, third) = (&*last, before.as_deref(), third.as_deref());
         let versioned =
             |segment: Option<&str>| segment.is_none_or(|s| s.is_empty() || is_version(s));
         let route = |protocol, operation| Some(Self { protocol, operation });
@@ -211,6 +216,8 @@ mod tests {
         let rows = [
             ("POST", "/v1/messages", Some((Anthropic, Generate))),
             ("POST", "/v1/messages/", Some((Anthropic, Generate))),
+            ("POST", "/v1/%6dessages", Some((Anthropic, Generate))),
+            ("POST", "/v1/a%2Fmessages", None),
             ("POST", "/llm/v1/messages", Some((Anthropic, Generate))),
             ("POST", "/messages", Some((Anthropic, Generate))),
             ("GET", "/v1/messages", None),

@@ -1,8 +1,7 @@
 //! A key in the query of a URI, as Gemini takes it: `?key=`.
 
-use std::borrow::Cow;
-
 use http::uri::{PathAndQuery, Uri};
+use percent_encoding::percent_decode_str;
 
 use super::Secret;
 
@@ -36,33 +35,11 @@ fn parameters(uri: &Uri) -> impl Iterator<Item = &str> {
 /// decode it.
 fn key_parameter(parameter: &str) -> Option<Secret> {
     let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-    if *percent_decode(name) != *b"key" {
+    if !percent_decode_str(name).eq(*b"key") {
         return None;
     }
     // What is no text is nobody's key, but it is one.
-    Some(Secret::new(String::from_utf8(percent_decode(value).into_owned()).unwrap_or_default()))
-}
-
-/// Undoes `%XX`; a `%` without two hexadecimal digits stays.
-fn percent_decode(text: &str) -> Cow<'_, [u8]> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text.as_bytes());
-    }
-    let digit = |byte: &u8| char::from(*byte).to_digit(16);
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let escaped = match after {
-            [high, low, after @ ..] if *first == b'%' => {
-                digit(high).zip(digit(low)).map(|(high, low)| ((high << 4 | low) as u8, after))
-            }
-            _ => None,
-        };
-        let (byte, after) = escaped.unwrap_or((*first, after));
-        decoded.push(byte);
-        rest = after;
-    }
-    Cow::Owned(decoded)
+    Some(Secret::new(percent_decode_str(value).decode_utf8().unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! What Gemini keeps in the path: `/v1beta/models/{model}:{action}`.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use http::Uri;
 use http::uri::PathAndQuery;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::EditError;
+
+/// All but what RFC 3986, section 2.3, leaves unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const GENERATE: &str = "generateContent";
 const STREAM: &str = "streamGenerateContent";
@@ -22,7 +25,7 @@ const STREAM: &str = "streamGenerateContent";
 #[must_use]
 pub fn gemini_model(path: &str) -> Option<Cow<'_, str>> {
     let (_, model, _) = parts(path)?;
-    Some(percent_decode(model))
+    Some(percent_decode_str(model).decode_utf8_lossy())
 }
 
 /// Whether a Gemini path asks for a stream.
@@ -44,7 +47,7 @@ pub fn set_gemini_model(uri: &mut Uri, model: &str) -> Result<(), EditError> {
         return Err(EditError::UnsafeModel);
     }
     let (before, _, action) = parts(uri.path()).ok_or(EditError::Shape("path"))?;
-    let path = format!("{before}{}:{action}", percent_encode(model));
+    let path = format!("{before}{}:{action}", utf8_percent_encode(model, RESERVED));
     let query = uri.query().map(str::to_owned);
     set_path(uri, path, query.as_deref())
 }
@@ -92,42 +95,6 @@ fn set_path(uri: &mut Uri, mut path: String, query: Option<&str>) -> Result<(), 
     parts.path_and_query = Some(path);
     *uri = Uri::from_parts(parts).map_err(|_| EditError::UnsafeModel)?;
     Ok(())
-}
-
-fn percent_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(byte.into());
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
-}
-
-fn percent_decode(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text);
-    }
-    let hex = |byte: Option<&u8>| byte.and_then(|b| (*b as char).to_digit(16));
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            _ => {
-                out.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
 }
 
 #[cfg(test)]
