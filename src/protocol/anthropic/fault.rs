@@ -46,7 +46,10 @@ fn document<'a>(error: &mut ApiError<'a>, c: &mut Cursor<'a>) -> Result<()> {
     c.object(|key, c| {
         match (&*key.decode(), c.kind()?) {
             ("error", Kind::Object) => return inner(error, c),
-            ("error" | "detail" | "message", Kind::String) => error.message = c.string()?,
+            // AWS writes it with a capital.
+            ("error" | "detail" | "message" | "Message", Kind::String) => {
+                error.message = c.string()?;
+            }
             ("detail", Kind::Object | Kind::Array) => {
                 error.message = JsonStr::from_plain(c.raw()?.as_str().to_owned());
             }

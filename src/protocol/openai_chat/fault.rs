@@ -1,5 +1,7 @@
 //! Errors: `{"error":{"message","type","param","code"}}`.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use http::StatusCode;
 
@@ -62,6 +64,7 @@ struct Found<'a> {
     status: Option<StatusCode>,
     param: Option<JsonStr<'a>>,
     request_id: Option<JsonStr<'a>>,
+    retry_after: Option<Duration>,
     rest: Rest<'a>,
 }
 
@@ -94,6 +97,15 @@ impl<'a> Found<'a> {
             // FastAPI's list of what is wrong.
             "detail" if raw.kind() == Kind::Array => {
                 return raw.source_cursor().map_or(Ok(()), |mut c| c.array(|_, c| self.error(c)));
+            }
+            // Mistral puts that list into the message.
+            "message" if raw.kind() == Kind::Object => {
+                return raw.source_cursor().map_or(Ok(()), |mut c| self.members(&mut c));
+            }
+            // Gemini's details, beside others a `RetryInfo`.
+            "details" if raw.kind() == Kind::Array => {
+                self.retry_after = retry_delay(&raw);
+                return Ok(());
             }
             "type" => &mut self.type_word,
             "param" => &mut self.param,
@@ -129,10 +141,24 @@ impl<'a> Found<'a> {
             param: self.param,
             type_word: self.type_word,
             request_id: self.request_id,
-            retry_after: None,
+            retry_after: self.retry_after,
             rest: self.rest,
         }
     }
+}
+
+/// The `retryDelay` among Gemini's details, as in `"34s"`.
+fn retry_delay(details: &Raw<'_>) -> Option<Duration> {
+    let mut delay = None;
+    let walked = details.cursor().array(|_, c| {
+        let raw = c.raw()?;
+        if let Some(text) = raw.member("retryDelay").as_ref().and_then(Raw::as_json_str) {
+            let seconds = text.decode().strip_suffix('s').and_then(|n| n.parse().ok());
+            delay = seconds.and_then(|n| Duration::try_from_secs_f64(n).ok());
+        }
+        Ok(())
+    });
+    walked.ok().and(delay)
 }
 
 fn is_error(status: StatusCode) -> bool {
@@ -176,6 +202,10 @@ fn kind_of_status(
     let message = message.decode().to_ascii_lowercase();
     if kind == FaultKind::BadRequest && TOO_LONG.iter().any(|words| message.contains(words)) {
         return FaultKind::ContextTooLong;
+    }
+    // Gemini's endpoint has no other word for it than 400.
+    if kind == FaultKind::BadRequest && message.contains("api key not valid") {
+        return FaultKind::Auth;
     }
     kind
 }
@@ -301,6 +331,13 @@ mod tests {
                 BadRequest,
                 "field required",
             ),
+            (422, r#"{"object":"error","message":{"detail":[{"msg":"m"}]}}"#, BadRequest, "m"),
+            (
+                400,
+                r#"{"error":{"code":400,"message":"API key not valid."}}"#,
+                Auth,
+                "API key not valid.",
+            ),
             (500, r#"{"error":"text"}"#, Upstream, "text"),
             (400, r#"{"code":"X","error":"text"}"#, BadRequest, "text"),
             (200, r#"{"error":{"code":502,"message":"m"}}"#, Upstream, "m"),
@@ -325,6 +362,19 @@ mod tests {
         for (status, body, kind, message) in rows {
             let error = read(StatusCode::from_u16(*status).unwrap(), body);
             assert_eq!((error.kind, &*error.message.decode()), (*kind, *message), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_wait_stands_in_the_details() {
+        for (delay, expected) in
+            [("34s", Some(34_000)), ("0.5s", Some(500)), ("x", None), ("-1s", None)]
+        {
+            let body = format!(
+                r#"[{{"error":{{"code":429,"details":[{{}},{{"retryDelay":"{delay}"}}]}}}}]"#
+            );
+            let found = read(StatusCode::TOO_MANY_REQUESTS, &body).retry_after;
+            assert_eq!(found.map(|wait| wait.as_millis()), expected, "{delay}");
         }
     }
 

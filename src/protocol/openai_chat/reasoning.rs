@@ -129,15 +129,24 @@ pub(super) fn listed<'a>(c: &mut Cursor<'a>) -> Result<JsonStr<'a>, JsonError> {
     match c.kind()? {
         Kind::String => c.string(),
         Kind::Array => {
-            let mut joined = String::new();
-            c.array(|_, c| {
-                let raw = c.raw()?;
-                if let Some(text) = raw.member("text").as_ref().and_then(Raw::as_json_str) {
-                    joined.push_str(text.escaped());
-                }
-                Ok(())
+            let mut texts = Vec::new();
+            c.array(|_, c| match c.kind()? {
+                Kind::Object => c.object(|key, c| {
+                    if key == "text" && c.kind()? == Kind::String {
+                        texts.push(c.string()?);
+                        return Ok(());
+                    }
+                    c.raw().map(drop)
+                }),
+                _ => c.raw().map(drop),
             })?;
-            Ok(JsonStr::from_escaped(joined))
+            match texts.pop() {
+                Some(only) if texts.is_empty() => Ok(only),
+                last => {
+                    let pieces = texts.iter().chain(&last).map(JsonStr::escaped);
+                    Ok(JsonStr::from_escaped(pieces.collect::<String>()))
+                }
+            }
         }
         _ => c.raw().map(|_| JsonStr::default()),
     }

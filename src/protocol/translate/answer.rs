@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -5,7 +6,7 @@ use http::StatusCode;
 
 use super::codec::codec;
 use super::{TranslateError, utf8};
-use crate::protocol::json::{Kind, Raw};
+use crate::protocol::json::{JsonStr, Kind, Raw};
 use crate::protocol::model::{Candidate, FaultKind, Response, Stop, StopReason, Usage};
 use crate::protocol::play::play;
 use crate::protocol::report::{Mode, Reporter, TranslationReport};
@@ -144,7 +145,10 @@ pub fn error(
 ) -> Result<TranslatedError, TranslateError> {
     let writer = codec(to)?;
     let text = String::from_utf8_lossy(body);
-    let error = (codec(from)?.read_error)(status, &text);
+    let mut error = (codec(from)?.read_error)(status, &text);
+    if let Cow::Owned(message) = without_keys(&error.message.decode()) {
+        error.message = JsonStr::from_plain(message);
+    }
     let mut out = BytesMut::with_capacity(body.len() + 128);
     (writer.write_error)(&error, &mut out);
     Ok(TranslatedError {
@@ -153,4 +157,17 @@ pub fn error(
         kind: error.kind,
         retry_after: error.retry_after,
     })
+}
+
+/// A message without what looks like a key of a known vendor: some repeat the one they refuse, and
+/// it is the gateway's, not the caller's.
+pub(super) fn without_keys(message: &str) -> Cow<'_, str> {
+    const PREFIXES: [&str; 5] = ["sk-", "xai-", "gsk_", "AIza", "r8_"];
+    const SHORTEST: usize = 20;
+    let of_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let is_key = |word: &&str| {
+        word.len() >= SHORTEST && PREFIXES.iter().any(|prefix| word.starts_with(prefix))
+    };
+    let keys: Vec<_> = message.split(|c| !of_key(c)).filter(is_key).collect();
+    keys.into_iter().fold(Cow::Borrowed(message), |text, key| text.replace(key, "[key]").into())
 }

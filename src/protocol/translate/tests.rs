@@ -1,5 +1,8 @@
 use Protocol::{Anthropic, OpenAiChat};
 
+use http::StatusCode;
+
+use super::answer::without_keys;
 use super::*;
 use crate::protocol::Answer;
 use crate::protocol::json::Raw;
@@ -39,6 +42,21 @@ fn an_error_under_a_success_is_an_error() {
     }
     let fine = r#"{"choices":[],"error":null,"message":null}"#;
     assert!(response(OpenAiChat, Anthropic, fine.as_bytes(), answer()).is_ok());
+}
+
+#[test]
+fn no_key_stands_in_an_error() {
+    let rows = [
+        ("wrong key: 'sk-proj-0123456789_abcdef'.", "wrong key: '[key]'."),
+        ("sk-01***89 and ask-sk-short and a \u{e9}", "sk-01***89 and ask-sk-short and a \u{e9}"),
+    ];
+    for (message, expected) in rows {
+        assert_eq!(without_keys(message), expected);
+        let body = format!(r#"{{"error":{{"message":"{message}"}}}}"#);
+        let error = error(OpenAiChat, Anthropic, StatusCode::UNAUTHORIZED, body.as_bytes());
+        let body = error.unwrap().body;
+        assert!(std::str::from_utf8(&body).unwrap().contains(expected), "{body:?}");
+    }
 }
 
 #[test]
