@@ -133,7 +133,8 @@ pub struct TranslatedError {
     pub retry_after: Option<Duration>,
 }
 
-/// Translates an error answer. Never fails: a body that nobody understands becomes the message.
+/// Translates an error answer. A body that nobody understands becomes the message; what looks like
+/// a vendor's key in it is left out.
 ///
 /// # Errors
 /// When a protocol has no reader or writer.
