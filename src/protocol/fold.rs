@@ -3,7 +3,7 @@
 use super::Protocol;
 use super::json::{JsonStr, Number, Raw};
 use super::model::{
-    Candidate, Content, Delta, FaultKind, Part, PartStart, Response, Rest, Seal, Spelling, Stop,
+    Candidate, Content, Delta, FaultKind, Part, PartStart, Response, Rest, Seal, Spelling,
     StreamEvent, ToolArguments, ToolCall, Usage,
 };
 use super::translate::TranslateError;
@@ -65,16 +65,16 @@ impl Fold {
                 self.response.id = id.into_owned();
                 self.response.model = model.into_owned();
                 self.response.created = created.map(Number::from);
-                self.response.usage = usage.as_ref().map(own_usage);
-                self.response.rest = own_rest(rest);
+                self.response.usage = usage.map(Usage::into_owned);
+                self.response.rest = rest.into_owned();
             }
             StreamEvent::PartStart { index, candidate, part, rest } => {
                 self.grow(PART_OVERHEAD);
                 self.parts.push(Open {
                     index,
                     candidate,
-                    start: own_start(part),
-                    rest: own_rest(rest),
+                    start: part.into_owned(),
+                    rest: rest.into_owned(),
                     text: String::new(),
                     seal: None,
                     citations: Vec::new(),
@@ -87,10 +87,10 @@ impl Fold {
             }
             StreamEvent::Stop { candidate, stop, rest } => {
                 let candidate = self.candidate(candidate);
-                candidate.stop = Some(own_stop(stop));
-                candidate.rest = own_rest(rest);
+                candidate.stop = Some(stop.into_owned());
+                candidate.rest = rest.into_owned();
             }
-            StreamEvent::Usage(usage) => self.response.usage = Some(own_usage(&usage)),
+            StreamEvent::Usage(usage) => self.response.usage = Some(usage.into_owned()),
             StreamEvent::PartStop { .. } | StreamEvent::Ping => {}
             StreamEvent::Error(error) => {
                 self.failure = Some((error.kind, error.message.decode().into_owned()));
@@ -140,7 +140,7 @@ impl Fold {
             Delta::Text(text) | Delta::Reasoning(text) | Delta::Arguments(text) => {
                 open.text.push_str(text.escaped());
             }
-            Delta::Seal(seal) => open.seal = Some(own_seal(seal)),
+            Delta::Seal(seal) => open.seal = Some(seal.into_owned()),
             Delta::Citation(raw) => open.citations.push(raw.as_str().to_owned()),
             Delta::Other(_) => {}
         }
@@ -179,20 +179,25 @@ impl Open {
     fn close(self) -> Part<'static> {
         // Pieces never cut an escape, so their join is valid too.
         let text = JsonStr::from_escaped(self.text);
+        let mut on_part = None;
         let content = match self.start {
-            PartStart::Text { citations } => Content::Text {
-                text,
-                citations: if self.citations.is_empty() {
-                    citations
-                } else {
-                    Raw::parse_owned(format!("[{}]", self.citations.join(","))).ok()
-                },
-            },
+            PartStart::Text { citations } => {
+                on_part = self.seal;
+                Content::Text {
+                    text,
+                    citations: if self.citations.is_empty() {
+                        citations
+                    } else {
+                        Raw::parse_owned(format!("[{}]", self.citations.join(","))).ok()
+                    },
+                }
+            }
             PartStart::Refusal => Content::Refusal(text),
             PartStart::Reasoning { seal } => Content::Reasoning {
                 text: (!text.is_empty() || seal.is_none()).then_some(text),
                 seal: seal.or(self.seal),
                 id: None,
+                raw: None,
             },
             PartStart::ToolCall { id, name, kind, seal, .. } => Content::ToolCall(ToolCall {
                 id,
@@ -203,49 +208,15 @@ impl Open {
                 item_id: None,
                 spelling: Spelling::default(),
             }),
-            PartStart::Other { kind, raw } => Content::Other { kind, raw },
+            PartStart::Media(media) => {
+                on_part = self.seal;
+                Content::Media(media)
+            }
+            PartStart::Other { kind, raw } => {
+                on_part = self.seal;
+                Content::Other { kind, raw }
+            }
         };
-        Part { content, cache: None, rest: self.rest }
-    }
-}
-
-fn own_rest(rest: Rest<'_>) -> Rest<'static> {
-    Rest(rest.0.into_iter().map(|(key, value)| (key.into_owned(), value.into_owned())).collect())
-}
-
-fn own_seal(seal: Seal<'_>) -> Seal<'static> {
-    Seal { vendor: seal.vendor, kind: seal.kind, data: seal.data.into_owned() }
-}
-
-fn own_usage(usage: &Usage<'_>) -> Usage<'static> {
-    Usage { raw: usage.raw.clone().map(Raw::into_owned), ..usage.counts() }
-}
-
-fn own_stop(stop: Stop<'_>) -> Stop<'static> {
-    Stop {
-        reason: stop.reason,
-        word: stop.word.map(JsonStr::into_owned),
-        sequence: stop.sequence.map(JsonStr::into_owned),
-        details: stop.details.map(Raw::into_owned),
-    }
-}
-
-fn own_start(start: PartStart<'_>) -> PartStart<'static> {
-    match start {
-        PartStart::Text { citations } => {
-            PartStart::Text { citations: citations.map(Raw::into_owned) }
-        }
-        PartStart::Refusal => PartStart::Refusal,
-        PartStart::Reasoning { seal } => PartStart::Reasoning { seal: seal.map(own_seal) },
-        PartStart::ToolCall { id, name, kind, seal, cache: _ } => PartStart::ToolCall {
-            id: id.into_owned(),
-            name: name.into_owned(),
-            kind,
-            seal: seal.map(own_seal),
-            cache: None,
-        },
-        PartStart::Other { kind, raw } => {
-            PartStart::Other { kind: kind.into_owned(), raw: raw.into_owned() }
-        }
+        Part { seal: on_part, rest: self.rest, ..Part::new(content) }
     }
 }

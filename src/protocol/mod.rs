@@ -9,21 +9,29 @@
 //! in place; [`scan`] picks a few members out of a large document as it passes.
 
 pub mod anthropic;
+pub mod dashscope;
 pub mod edit;
 pub mod fold;
+pub mod gemini;
 pub mod json;
 pub mod model;
 pub mod openai_chat;
+pub mod openai_responses;
 pub mod play;
 pub mod refusal;
 pub mod report;
+pub mod restore;
 pub mod scan;
 pub mod translate;
 
+mod endpoint;
 mod target;
 mod transcode;
 
-pub use target::{Answer, DEFAULT_MAX_ACCUMULATED, DEFAULT_MAX_TOKENS, Ids, Target};
+pub use endpoint::{Endpoint, Head, Layout};
+pub use target::{
+    Accepts, Answer, DEFAULT_MAX_ACCUMULATED, DEFAULT_MAX_TOKENS, Ids, Target, ThinkingScale,
+};
 pub use transcode::Transcode;
 
 use std::fmt;

@@ -111,8 +111,12 @@ fn play_part(part: &Part<'_>, index: u32, candidate: u32, sink: &mut dyn FnMut(S
         Content::Other { kind, raw } => {
             start(PartStart::Other { kind: kind.borrow(), raw: raw.borrow() }, sink);
         }
-        // A model answers with neither; there is no event for them.
-        Content::Media(_) | Content::ToolResult(_) => return,
+        Content::Media(media) => start(PartStart::Media(media.clone()), sink),
+        // A model does not answer with it; there is no event for it.
+        Content::ToolResult(_) => return,
+    }
+    if let Some(seal) = &part.seal {
+        delta(Delta::Seal(seal.clone()), sink);
     }
     sink(StreamEvent::PartStop { index });
 }

@@ -1,6 +1,8 @@
 //! What a writer is told beside the hub.
 
-use super::Protocol;
+use super::model::Effort;
+use super::restore::Restore;
+use super::{Layout, Protocol};
 
 /// Default for [`Target::default_max_tokens`].
 pub const DEFAULT_MAX_TOKENS: u64 = 4096;
@@ -21,9 +23,50 @@ pub struct Target {
     /// Thinking budgets in tokens for the efforts minimal, low, medium, high, xhigh, max, where
     /// one protocol has words and the other tokens. Default 1024, 1024, 8192, 24576, 32768, 65536.
     pub budgets: [u64; 6],
-    /// Messages: ask for thinking with `thinking.type: adaptive` and `output_config.effort`
-    /// rather than with a token budget. The newest models refuse budgets. Default false.
-    pub adaptive_thinking: bool,
+    /// Whether the model is told how much to think in tokens or in words. Default in tokens.
+    pub thinking: ThinkingScale,
+    /// The least and the highest effort that the model knows. Default minimal to max.
+    pub efforts: (Effort, Effort),
+    /// The model can be told not to think at all. Default true.
+    pub can_stop_thinking: bool,
+    /// Whether temperature, top-p, top-k and penalties are taken. Default always.
+    pub sampling: Accepts,
+    /// Whether a tool call can be forced. Default always; Messages never takes both a budget for
+    /// thinking and a forced call, whatever stands here.
+    pub forced_tools: Accepts,
+    /// Gemini: send schemas as JSON Schema (`parametersJsonSchema`, `responseJsonSchema`), not in
+    /// the subset of OpenAPI. Default true.
+    pub json_schema: bool,
+    /// Gemini: calls of a history whose signature is not known get the documented stand-in, as the
+    /// models from version 3 on refuse a call without. Default false.
+    pub stand_in_signatures: bool,
+    /// Gemini: media of a tool's result stand inside of its response. Else beside it. Default
+    /// false; models from version 3 on take it.
+    pub media_in_results: bool,
+    /// DashScope: the model answers at `multimodal-generation`, also for words alone. Default
+    /// false: only requests with media go there.
+    pub multimodal_endpoint: bool,
+}
+
+/// In which terms a model is told how much to think.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ThinkingScale {
+    /// A budget (Messages `thinking.budget_tokens`, Gemini `thinkingBudget`).
+    Tokens,
+    /// An effort (Messages `thinking.type: adaptive` with `output_config.effort`, Gemini
+    /// `thinkingLevel`).
+    Words,
+}
+
+/// When a model takes a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Accepts {
+    /// Always.
+    Always,
+    /// Only while it does not think.
+    NotThinking,
+    /// Never.
+    Never,
 }
 
 impl Target {
@@ -32,8 +75,44 @@ impl Target {
         default_max_tokens: DEFAULT_MAX_TOKENS,
         legacy_max_tokens: false,
         budgets: [1024, 1024, 8192, 24576, 32768, 65536],
-        adaptive_thinking: false,
+        thinking: ThinkingScale::Tokens,
+        efforts: (Effort::Minimal, Effort::Max),
+        can_stop_thinking: true,
+        sampling: Accepts::Always,
+        forced_tools: Accepts::Always,
+        json_schema: true,
+        stand_in_signatures: false,
+        media_in_results: false,
+        multimodal_endpoint: false,
     };
+
+    /// The budget of an effort.
+    #[must_use]
+    pub fn budget_of(&self, effort: Effort) -> u64 {
+        let [minimal, low, medium, high, xhigh, max] = self.budgets;
+        match effort {
+            Effort::None => 0,
+            Effort::Minimal => minimal,
+            Effort::Low => low,
+            Effort::Medium => medium,
+            Effort::High => high,
+            Effort::XHigh => xhigh,
+            Effort::Max => max,
+        }
+    }
+
+    /// The least effort, from low on, whose budget holds so many tokens.
+    #[must_use]
+    pub fn effort_of(&self, budget: u64) -> Effort {
+        let [_, low, medium, high, xhigh, _] = self.budgets;
+        match budget {
+            n if n <= low => Effort::Low,
+            n if n <= medium => Effort::Medium,
+            n if n <= high => Effort::High,
+            n if n <= xhigh => Effort::XHigh,
+            _ => Effort::Max,
+        }
+    }
 }
 
 impl Default for Target {
@@ -50,6 +129,12 @@ pub struct Answer {
     pub model: String,
     /// The caller wants the usage at the end of a stream (Chat `include_usage`).
     pub include_usage: bool,
+    /// How the caller wants the answer laid out.
+    pub layout: Layout,
+    /// Members of the request that the answer repeats (Responses): a JSON object, or empty.
+    pub echo: String,
+    /// What was changed in the request.
+    pub restore: Restore,
     /// Unix seconds.
     pub created: u64,
     /// Makes ids where the upstream gave none.
@@ -69,6 +154,9 @@ impl Answer {
         Self {
             model: model.into(),
             include_usage: false,
+            layout: Layout::default(),
+            echo: String::new(),
+            restore: Restore::default(),
             created,
             ids: Ids::new(seed),
             origin: None,

@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use super::answer::{self, Begun, Job, Reading};
 use super::layer::Config;
-use super::plan::Plan;
+use super::plan::{self, Plan};
 use super::{ResponseBody, headers};
 use crate::body::{Collect, CollectError, Collected, Refusal, RewriteBody, drop_body_headers};
 use crate::context::{Exchange, RequestFacts, Upstream};
@@ -20,7 +20,7 @@ use crate::protocol::edit::{Edited, Outline};
 use crate::protocol::json::JsonStr;
 use crate::protocol::model::FaultKind;
 use crate::protocol::translate::{self, RequestOptions, TranslatedRequest};
-use crate::protocol::{Answer, Protocol};
+use crate::protocol::{Answer, Endpoint, Head, Protocol};
 
 pin_project! {
     /// The future of [`ProviderTranslate`](super::ProviderTranslate).
@@ -207,7 +207,13 @@ impl<S> PendingCall<S> {
         body: &[u8],
     ) -> Result<(Bytes, Job), Refusal> {
         let map_model = |model: &str| self.upstream.model_map().resolve(model).map(str::to_owned);
+        let head = Head {
+            path: self.parts.uri.path(),
+            query: self.parts.uri.query(),
+            headers: &self.parts.headers,
+        };
         let options = RequestOptions {
+            head: Some(head),
             target: self.upstream.target_profile(),
             mode: self.config.mode,
             map_model: &map_model,
@@ -215,11 +221,14 @@ impl<S> PendingCall<S> {
         let translated = translate::request(from, to, body, &options)
             .map_err(|error| Refusal::new(FaultKind::BadRequest, error.to_string()))?;
         self.leave_facts(&translated)?;
-        headers::translate_request(&mut self.parts.headers, to);
+        self.address(to, &translated.endpoint)?;
         headers::ask_for_identity(&mut self.parts.headers);
         let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut answer = Answer::new(translated.model, created, fastrand::u64(..));
         answer.include_usage = translated.include_usage;
+        answer.layout = translated.layout;
+        answer.echo = translated.echo;
+        answer.restore = translated.restore;
         let job = Job {
             caller: from,
             upstream: to,
@@ -230,6 +239,17 @@ impl<S> PendingCall<S> {
             config: Arc::clone(&self.config),
         };
         Ok((translated.body.freeze(), job))
+    }
+
+    /// Sends the request to its endpoint.
+    fn address(&mut self, to: Protocol, endpoint: &Endpoint) -> Result<(), Refusal> {
+        let uri = self.upstream.uri_for(&endpoint.path, endpoint.query);
+        self.parts.uri = uri.map_err(|_| plan::bad_path())?;
+        headers::translate_request(&mut self.parts.headers, to);
+        for (name, value) in &endpoint.headers {
+            self.parts.headers.insert(name, value.clone());
+        }
+        Ok(())
     }
 
     fn leave_facts(&self, translated: &TranslatedRequest) -> Result<(), Refusal> {

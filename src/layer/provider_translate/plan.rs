@@ -69,19 +69,13 @@ fn encoded(headers: &HeaderMap) -> Option<Refusal> {
     Some(Refusal::new(FaultKind::UnsupportedMedia, message))
 }
 
-/// The URL at the upstream.
-///
-/// A translated request goes to the endpoint of the upstream's protocol, without the caller's
-/// query. Any other keeps path and query; a known endpoint without a version gets `/v1`.
+/// The URL at the upstream of a request that is not translated: path and query stay; a known
+/// endpoint without a version gets `/v1`.
 pub(super) fn uri(
-    plan: &Plan,
     route: Option<Route>,
     upstream: &Upstream,
     uri: &Uri,
 ) -> Result<Uri, http::Error> {
-    if let Plan::Translate { to, .. } = plan {
-        return upstream.uri_for(endpoint(*to), None);
-    }
     let path = uri.path();
     if route.is_some() && !path.split('/').any(is_version) {
         return upstream.uri_for(&format!("/v1{path}"), uri.query());
@@ -89,13 +83,7 @@ pub(super) fn uri(
     upstream.uri_like(uri)
 }
 
-/// Where answers are asked for.
-fn endpoint(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Anthropic => "/v1/messages",
-        Protocol::OpenAiChat => "/v1/chat/completions",
-        Protocol::OpenAiResponses => "/v1/responses",
-        Protocol::Gemini => "/v1beta/models",
-        Protocol::DashScope => "/api/v1/services/aigc/text-generation/generation",
-    }
+/// The refusal of a path that makes no URL at the upstream.
+pub(super) fn bad_path() -> Refusal {
+    Refusal::new(FaultKind::BadRequest, "the path makes no valid URL")
 }

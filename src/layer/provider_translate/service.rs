@@ -76,11 +76,10 @@ where
         if let Plan::Refuse(error) = &plan {
             return ResponseFuture::refuse(caller, error);
         }
-        match plan::uri(&plan, route, &upstream, request.uri()) {
-            Ok(uri) => *request.uri_mut() = uri,
-            Err(_) => {
-                let error = Refusal::new(FaultKind::BadRequest, "the path makes no valid URL");
-                return ResponseFuture::refuse(caller, &error);
+        if let Plan::Pass | Plan::Edit(_) = plan {
+            match plan::uri(route, &upstream, request.uri()) {
+                Ok(uri) => *request.uri_mut() = uri,
+                Err(_) => return ResponseFuture::refuse(caller, &plan::bad_path()),
             }
         }
         let spoken = upstream.protocol().or(caller);

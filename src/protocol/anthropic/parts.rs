@@ -81,7 +81,7 @@ impl<'a> Common<'a> {
     }
 
     fn part(self, content: Content<'a>) -> Option<Part<'a>> {
-        Some(Part { content, cache: self.cache, rest: self.rest })
+        Some(Part { cache: self.cache, rest: self.rest, ..Part::new(content) })
     }
 }
 
@@ -196,7 +196,7 @@ fn thinking<'a>(c: &mut Cursor<'a>) -> Result<Option<Part<'a>>> {
         return Ok(None);
     }
     let seal = signature.and_then(|data| seal(SealKind::Signature, data));
-    Ok(common.part(Content::Reasoning { text, seal, id: None }))
+    Ok(common.part(Content::Reasoning { text, seal, id: None, raw: None }))
 }
 
 fn redacted_thinking<'a>(c: &mut Cursor<'a>) -> Result<Option<Part<'a>>> {
@@ -210,7 +210,7 @@ fn redacted_thinking<'a>(c: &mut Cursor<'a>) -> Result<Option<Part<'a>>> {
         Ok(())
     })?;
     let Some(seal) = data.and_then(|data| seal(SealKind::Redacted, data)) else { return Ok(None) };
-    Ok(common.part(Content::Reasoning { text: None, seal: Some(seal), id: None }))
+    Ok(common.part(Content::Reasoning { text: None, seal: Some(seal), id: None, raw: None }))
 }
 
 fn tool_use<'a>(c: &mut Cursor<'a>) -> Result<Option<Part<'a>>> {

@@ -14,6 +14,7 @@
 //! their text, schemas and inputs are [`Raw`].
 
 mod fault;
+mod owned;
 mod part;
 mod request;
 mod response;

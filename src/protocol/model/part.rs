@@ -10,6 +10,8 @@ pub struct Part<'a> {
     pub content: Content<'a>,
     /// The prompt cache may cut behind this part.
     pub cache: Option<CacheMark<'a>>,
+    /// A seal on words, media and whatever else has no place for one of its own (Gemini).
+    pub seal: Option<Seal<'a>>,
     /// Members not understood.
     pub rest: Rest<'a>,
 }
@@ -18,7 +20,7 @@ impl<'a> Part<'a> {
     /// A part without mark or further members.
     #[must_use]
     pub fn new(content: Content<'a>) -> Self {
-        Self { content, cache: None, rest: Rest::default() }
+        Self { content, cache: None, seal: None, rest: Rest::default() }
     }
 
     /// A text without citations.
@@ -54,6 +56,9 @@ pub enum Content<'a> {
         seal: Option<Seal<'a>>,
         /// Id of the item (Responses).
         id: Option<JsonStr<'a>>,
+        /// The list that the text came from, where the text alone does not say it all
+        /// (Responses: several summaries, or the thinking itself beside its summary).
+        raw: Option<Raw<'a>>,
     },
     /// The model calls a tool.
     ToolCall(ToolCall<'a>),
@@ -151,6 +156,8 @@ pub enum Vendor {
     OpenAi,
     Gemini,
     DashScope,
+    /// Ours: the envelope in which another's seal goes through the slot of a caller's protocol.
+    Gateway,
     /// A Chat dialect that does not say.
     Unknown,
 }

@@ -4,9 +4,9 @@ use super::{
     CacheMark, Instruction, Logprobs, OutputFormat, Reasoning, Rest, Sampling, ServerState,
     Spelling, Tool, ToolChoice, Turn,
 };
-use crate::protocol::Protocol;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Number, Raw};
 use crate::protocol::report::Anchor;
+use crate::protocol::{Layout, Protocol};
 
 /// One request for an answer.
 #[derive(Debug, Clone)]
@@ -57,9 +57,13 @@ pub struct Request<'a> {
     pub safety: Option<Raw<'a>>,
     /// Which of two spellings the source used.
     pub spelling: Spelling,
-    /// Members not understood of the object around the output format (Messages `output_config`,
-    /// Responses `text`).
-    pub output_rest: Rest<'a>,
+    /// Members not understood of the object that holds settings (Messages `output_config`,
+    /// Responses `text`, Gemini `generationConfig`, DashScope `parameters`).
+    pub settings_rest: Rest<'a>,
+    /// Members not understood of the object that holds the conversation (DashScope `input`).
+    pub input_rest: Rest<'a>,
+    /// How the answer is to be laid out.
+    pub layout: Layout,
     /// Members not understood.
     pub rest: Rest<'a>,
     /// Where the members and messages began in the source.
@@ -110,7 +114,9 @@ impl<'a> Request<'a> {
             cache: None,
             safety: None,
             spelling: Spelling::default(),
-            output_rest: Rest::default(),
+            settings_rest: Rest::default(),
+            input_rest: Rest::default(),
+            layout: Layout::default(),
             rest: Rest::default(),
             anchors: Vec::new(),
         }

@@ -9,7 +9,7 @@
 //! say so puts them in a row. `Usage` may come at any time and is cumulative: the last one counts.
 //! `Error` may come at any time and ends the stream; so does `End`, and nothing follows either.
 
-use super::{ApiError, CacheMark, JsonStr, Raw, Rest, Seal, Stop, ToolCallKind, Usage};
+use super::{ApiError, CacheMark, JsonStr, Media, Raw, Rest, Seal, Stop, ToolCallKind, Usage};
 
 /// One step of a streamed answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +104,8 @@ pub enum PartStart<'a> {
         /// A cache mark.
         cache: Option<CacheMark<'a>>,
     },
+    /// An image or sound that the model made, whole (Gemini).
+    Media(Media<'a>),
     /// Anything else, whole as it began.
     Other {
         /// Its `type`.

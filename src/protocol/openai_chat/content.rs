@@ -72,14 +72,17 @@ fn part<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>, JsonError> {
     let content = match (&*kind.decode(), words, media) {
         ("text", Some(text), None) => Some(Content::Text { text, citations: None }),
         ("refusal", Some(text), None) => Some(Content::Refusal(text)),
-        ("thinking", None, None) => {
-            thinking.map(|text| Content::Reasoning { text: Some(text), seal: None, id: None })
-        }
+        ("thinking", None, None) => thinking.map(|text| Content::Reasoning {
+            text: Some(text),
+            seal: None,
+            id: None,
+            raw: None,
+        }),
         (kind, None, Some((key, raw))) if key == *kind => read_media(kind, &key, &raw, &mut rest),
         _ => None,
     };
     match content {
-        Some(content) => Ok(Part { content, cache, rest }),
+        Some(content) => Ok(Part { cache, rest, ..Part::new(content) }),
         None => Ok(Part::new(Content::Other { kind, raw: whole.raw()? })),
     }
 }

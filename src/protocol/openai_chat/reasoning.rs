@@ -72,7 +72,7 @@ impl<'a> Thoughts<'a> {
             }
             (None, None) => None,
         };
-        let mut thought = Part::new(Content::Reasoning { text, seal: None, id: None });
+        let mut thought = Part::new(Content::Reasoning { text, seal: None, id: None, raw: None });
         match entries.and_then(pair) {
             Some((signed, sealed)) => {
                 if let Some(signed) = signed {
@@ -198,7 +198,7 @@ pub(super) fn entry<'a>(c: &mut Cursor<'a>) -> Result<Option<Part<'a>>, JsonErro
     if let Some(format) = format.filter(|_| seal.is_none() || vendor == Vendor::Unknown) {
         rest.keep(JsonStr::from_plain("format"), format);
     }
-    Ok(Some(Part { rest, ..Part::new(Content::Reasoning { text, seal, id: None }) }))
+    Ok(Some(Part { rest, ..Part::new(Content::Reasoning { text, seal, id: None, raw: None }) }))
 }
 
 const FORMATS: [(Vendor, &str); 3] = [

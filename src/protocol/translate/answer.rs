@@ -5,6 +5,7 @@ use bytes::BytesMut;
 use http::StatusCode;
 
 use super::codec::codec;
+use super::seals::Sealer;
 use super::{TranslateError, utf8};
 use crate::protocol::json::{JsonStr, Kind, Raw};
 use crate::protocol::model::{Candidate, FaultKind, Response, Stop, StopReason, Usage};
@@ -78,9 +79,18 @@ pub fn response(
     mut answer: Answer,
 ) -> Result<TranslatedAnswer, TranslateError> {
     let text = utf8(body)?;
-    let response = read_response(from, text)?;
+    let mut response = read_response(from, text)?;
     answer.origin = Some(from);
+    give_back(&mut response, to, &answer);
     write_response(&response, text, to, answer)
+}
+
+/// Gives a finished answer what its request had to give up.
+pub(super) fn give_back(response: &mut Response<'_>, to: Protocol, answer: &Answer) {
+    if response.origin != to {
+        answer.restore.response(response);
+        Sealer::new(response.origin, to).response(response);
+    }
 }
 
 pub(super) fn write_response(
@@ -111,8 +121,9 @@ pub fn response_as_stream(
     body: &[u8],
     mut answer: Answer,
 ) -> Result<TranslatedAnswer, TranslateError> {
-    let response = read_response(from, utf8(body)?)?;
+    let mut response = read_response(from, utf8(body)?)?;
     answer.origin = Some(from);
+    give_back(&mut response, to, &answer);
     let mut writer = (codec(to)?.writer)(answer);
     let mut out = BytesMut::with_capacity(body.len() + 1024);
     play(&response, &mut |event| writer.write(event, &mut out));

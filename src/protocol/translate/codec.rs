@@ -7,13 +7,21 @@ use super::TranslateError;
 use crate::protocol::json::JsonError;
 use crate::protocol::model::{ApiError, FaultKind, Request, Response, StreamEvent};
 use crate::protocol::report::Reporter;
-use crate::protocol::{Answer, Protocol, Target, anthropic, openai_chat};
+use crate::protocol::{
+    Answer, Endpoint, Head, Protocol, Target, anthropic, dashscope, gemini, openai_chat,
+    openai_responses,
+};
 use crate::sse;
 
 /// The functions of one protocol. [`codec`] is the one match over protocols that translate.
 pub(super) struct Codec {
     pub(super) read_request: for<'a> fn(&'a str) -> Result<Request<'a>, JsonError>,
+    /// Completes a request that was read with what stands outside of its body.
+    pub(super) read_head: for<'a> fn(&mut Request<'a>, &Head<'a>),
     pub(super) write_request: fn(&Request<'_>, &Target, &mut Reporter<'_>, &mut BytesMut),
+    pub(super) endpoint: fn(&Request<'_>, &Target) -> Endpoint,
+    /// What the answer repeats of a request; see [`Answer::echo`].
+    pub(super) echo: fn(&str) -> String,
     pub(super) read_response: for<'a> fn(&'a str) -> Result<Response<'a>, JsonError>,
     pub(super) write_response: fn(&Response<'_>, &mut Answer, &mut Reporter<'_>, &mut BytesMut),
     pub(super) read_error: for<'a> fn(StatusCode, &'a str) -> ApiError<'a>,
@@ -27,7 +35,10 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
     match protocol {
         Protocol::Anthropic => Ok(&Codec {
             read_request: anthropic::request::read,
+            read_head: |_, _| {},
             write_request: anthropic::request::write,
+            endpoint: |_, _| Endpoint::new("/v1/messages"),
+            echo: |_| String::new(),
             read_response: anthropic::response::read,
             write_response: anthropic::response::write,
             read_error: anthropic::fault::read,
@@ -38,7 +49,10 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
         }),
         Protocol::OpenAiChat => Ok(&Codec {
             read_request: openai_chat::request::read,
+            read_head: |_, _| {},
             write_request: openai_chat::request::write,
+            endpoint: |_, _| Endpoint::new("/v1/chat/completions"),
+            echo: |_| String::new(),
             read_response: openai_chat::response::read,
             write_response: openai_chat::response::write,
             read_error: openai_chat::fault::read,
@@ -47,9 +61,48 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
             reader: || Reader::OpenAiChat(openai_chat::stream::Reader::new()),
             writer: |answer| Writer::OpenAiChat(openai_chat::stream::Writer::new(answer)),
         }),
-        Protocol::OpenAiResponses | Protocol::Gemini | Protocol::DashScope => {
-            Err(TranslateError::Unsupported(protocol))
-        }
+        Protocol::OpenAiResponses => Ok(&Codec {
+            read_request: openai_responses::request::read,
+            read_head: |_, _| {},
+            write_request: openai_responses::request::write,
+            endpoint: |_, _| Endpoint::new("/v1/responses"),
+            echo: openai_responses::request::echo,
+            read_response: openai_responses::response::read,
+            write_response: openai_responses::response::write,
+            read_error: openai_responses::fault::read,
+            write_error: openai_responses::fault::write,
+            error_status: openai_responses::fault::status,
+            reader: || Reader::OpenAiResponses(openai_responses::stream::Reader::new()),
+            writer: |answer| Writer::OpenAiResponses(openai_responses::stream::Writer::new(answer)),
+        }),
+        Protocol::Gemini => Ok(&Codec {
+            read_request: gemini::request::read,
+            read_head: gemini::request::read_head,
+            write_request: gemini::request::write,
+            endpoint: gemini::request::endpoint,
+            echo: |_| String::new(),
+            read_response: gemini::response::read,
+            write_response: gemini::response::write,
+            read_error: gemini::fault::read,
+            write_error: gemini::fault::write,
+            error_status: gemini::fault::status,
+            reader: || Reader::Gemini(gemini::stream::Reader::new()),
+            writer: |answer| Writer::Gemini(gemini::stream::Writer::new(answer)),
+        }),
+        Protocol::DashScope => Ok(&Codec {
+            read_request: dashscope::request::read,
+            read_head: dashscope::request::read_head,
+            write_request: dashscope::request::write,
+            endpoint: dashscope::request::endpoint,
+            echo: |_| String::new(),
+            read_response: dashscope::response::read,
+            write_response: dashscope::response::write,
+            read_error: dashscope::fault::read,
+            write_error: dashscope::fault::write,
+            error_status: dashscope::fault::status,
+            reader: || Reader::DashScope(dashscope::stream::Reader::new()),
+            writer: |answer| Writer::DashScope(dashscope::stream::Writer::new(answer)),
+        }),
     }
 }
 
@@ -57,6 +110,9 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
 pub(super) enum Reader {
     Anthropic(anthropic::stream::Reader),
     OpenAiChat(openai_chat::stream::Reader),
+    OpenAiResponses(openai_responses::stream::Reader),
+    Gemini(gemini::stream::Reader),
+    DashScope(dashscope::stream::Reader),
 }
 
 impl Reader {
@@ -64,6 +120,9 @@ impl Reader {
         match self {
             Self::Anthropic(reader) => reader.event(event, sink),
             Self::OpenAiChat(reader) => reader.event(event, sink),
+            Self::OpenAiResponses(reader) => reader.event(event, sink),
+            Self::Gemini(reader) => reader.event(event, sink),
+            Self::DashScope(reader) => reader.event(event, sink),
         }
     }
 
@@ -71,6 +130,9 @@ impl Reader {
         match self {
             Self::Anthropic(reader) => reader.finish(sink),
             Self::OpenAiChat(reader) => reader.finish(sink),
+            Self::OpenAiResponses(reader) => reader.finish(sink),
+            Self::Gemini(reader) => reader.finish(sink),
+            Self::DashScope(reader) => reader.finish(sink),
         }
     }
 }
@@ -79,6 +141,9 @@ impl Reader {
 pub(super) enum Writer {
     Anthropic(anthropic::stream::Writer),
     OpenAiChat(openai_chat::stream::Writer),
+    OpenAiResponses(openai_responses::stream::Writer),
+    Gemini(gemini::stream::Writer),
+    DashScope(dashscope::stream::Writer),
 }
 
 impl Writer {
@@ -86,6 +151,9 @@ impl Writer {
         match self {
             Self::Anthropic(writer) => writer.write(event, out),
             Self::OpenAiChat(writer) => writer.write(event, out),
+            Self::OpenAiResponses(writer) => writer.write(event, out),
+            Self::Gemini(writer) => writer.write(event, out),
+            Self::DashScope(writer) => writer.write(event, out),
         }
     }
 
@@ -93,6 +161,9 @@ impl Writer {
         match self {
             Self::Anthropic(writer) => writer.is_done(),
             Self::OpenAiChat(writer) => writer.is_done(),
+            Self::OpenAiResponses(writer) => writer.is_done(),
+            Self::Gemini(writer) => writer.is_done(),
+            Self::DashScope(writer) => writer.is_done(),
         }
     }
 }

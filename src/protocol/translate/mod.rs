@@ -17,7 +17,9 @@
 
 mod answer;
 mod codec;
+mod prepare;
 mod request;
+mod seals;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -3,10 +3,12 @@ use std::fmt;
 use bytes::BytesMut;
 
 use super::codec::codec;
-use super::{TranslateError, utf8};
+use super::prepare::prepare;
+use super::{TranslateError, seals, utf8};
 use crate::protocol::json::JsonStr;
 use crate::protocol::report::{Mode, Reporter, TranslationReport};
-use crate::protocol::{Protocol, Target};
+use crate::protocol::restore::Restore;
+use crate::protocol::{Endpoint, Head, Layout, Protocol, Target};
 
 /// How a request is translated.
 #[derive(Clone, Copy)]
@@ -15,6 +17,8 @@ pub struct RequestOptions<'o> {
     pub target: &'o Target,
     /// What to refuse.
     pub mode: Mode,
+    /// What the request said outside of its body, where that is at hand.
+    pub head: Option<Head<'o>>,
     /// The model to ask for instead of the caller's; `None` leaves it.
     pub map_model: &'o dyn Fn(&str) -> Option<String>,
 }
@@ -30,7 +34,7 @@ impl fmt::Debug for RequestOptions<'_> {
 
 impl Default for RequestOptions<'_> {
     fn default() -> Self {
-        Self { target: &Target::DEFAULT, mode: Mode::default(), map_model: &|_| None }
+        Self { target: &Target::DEFAULT, mode: Mode::default(), head: None, map_model: &|_| None }
     }
 }
 
@@ -40,6 +44,8 @@ impl Default for RequestOptions<'_> {
 pub struct TranslatedRequest {
     /// The body to send.
     pub body: BytesMut,
+    /// Where it goes.
+    pub endpoint: Endpoint,
     /// What it could not carry.
     pub report: TranslationReport,
     /// The model that the caller asked for.
@@ -50,6 +56,12 @@ pub struct TranslatedRequest {
     pub stream: bool,
     /// The caller wants the usage at the end of a stream.
     pub include_usage: bool,
+    /// How the caller wants the answer laid out.
+    pub layout: Layout,
+    /// What the answer repeats of the request; see [`Answer::echo`](crate::protocol::Answer::echo).
+    pub echo: String,
+    /// What was changed in it, to be changed back in the answer.
+    pub restore: Restore,
     /// The end user.
     pub user: Option<String>,
     /// The prompt cache key.
@@ -70,13 +82,22 @@ pub fn request(
     let (reader, writer) = (codec(from)?, codec(to)?);
     let text = utf8(body)?;
     let mut request = (reader.read_request)(text)?;
+    if let Some(head) = &options.head {
+        (reader.read_head)(&mut request, head);
+    }
     let owned = |text: &Option<JsonStr<'_>>| text.as_ref().map(|text| text.decode().into_owned());
     let model = request.model.decode().into_owned();
     let upstream_model = (options.map_model)(&model).unwrap_or_else(|| model.clone());
     if upstream_model != model {
         request.model = JsonStr::from_plain(upstream_model.clone());
     }
-    let mut reporter = Reporter::new(text).anchored(&request.anchors);
+    let anchors = std::mem::take(&mut request.anchors);
+    let mut reporter = Reporter::new(text).anchored(&anchors);
+    let mut restore = Restore::default();
+    if from != to {
+        seals::open(&mut request, to, &mut reporter);
+        restore = prepare(&mut request, to, options.target, &mut reporter);
+    }
     // Members that the target adds (an id, a wrapper) are few; the texts decide the size.
     let mut out = BytesMut::with_capacity(body.len() + body.len() / 16 + 256);
     (writer.write_request)(&request, options.target, &mut reporter, &mut out);
@@ -86,11 +107,15 @@ pub fn request(
     }
     Ok(TranslatedRequest {
         body: out,
+        endpoint: (writer.endpoint)(&request, options.target),
         report,
         model,
         upstream_model,
         stream: request.stream.unwrap_or(false),
         include_usage: request.include_usage.unwrap_or(false),
+        layout: request.layout,
+        echo: (reader.echo)(text),
+        restore,
         user: owned(&request.end_user),
         cache_key: owned(&request.cache_key),
     })

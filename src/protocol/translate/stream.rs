@@ -1,10 +1,12 @@
 use bytes::BytesMut;
 
 use super::TranslateError;
-use super::answer::{TranslatedAnswer, write_response};
+use super::answer::{TranslatedAnswer, give_back, write_response};
 use super::codec::{Reader, Writer, codec};
+use super::seals::Sealer;
 use crate::protocol::fold::Fold;
 use crate::protocol::model::{ApiError, FaultKind, StopReason, StreamEvent, Usage};
+use crate::protocol::restore::Restore;
 use crate::protocol::{Answer, Protocol, Transcode};
 use crate::sse;
 
@@ -29,6 +31,7 @@ pub struct StreamFacts {
 pub struct Transcoder {
     decoder: sse::Decoder,
     reader: Reader,
+    back: Back,
     writer: Writer,
     facts: StreamFacts,
     news: bool,
@@ -44,6 +47,7 @@ impl Transcoder {
         Ok(Self {
             decoder: sse::Decoder::new(),
             reader: (codec(from)?.reader)(),
+            back: Back::new(from, to, &mut answer),
             writer: (codec(to)?.writer)(answer),
             facts: StreamFacts::default(),
             news: false,
@@ -60,6 +64,27 @@ impl Transcoder {
             self.facts.fault = Some(kind);
             self.news = true;
             self.writer.write(StreamEvent::Error(ApiError::new(kind, message)), out);
+        }
+    }
+}
+
+/// Gives a streamed answer what its request had to give up; nothing within one protocol.
+#[derive(Debug, Clone, PartialEq)]
+struct Back(Option<Box<(Restore, Sealer)>>);
+
+impl Back {
+    fn new(from: Protocol, to: Protocol, answer: &mut Answer) -> Self {
+        let restore = std::mem::take(&mut answer.restore);
+        Self((from != to).then(|| Box::new((restore, Sealer::new(from, to)))))
+    }
+
+    fn event(&mut self, event: StreamEvent<'_>, sink: &mut dyn FnMut(StreamEvent<'_>)) {
+        match &mut self.0 {
+            Some(back) => {
+                let (restore, sealer) = &mut **back;
+                restore.event(event, &mut |event| sealer.event(event, sink));
+            }
+            None => sink(event),
         }
     }
 }
@@ -81,12 +106,13 @@ impl StreamFacts {
 
 impl Transcode for Transcoder {
     fn push(&mut self, input: &[u8], out: &mut BytesMut) {
-        let Self { decoder, reader, writer, facts, news } = self;
+        let Self { decoder, reader, back, writer, facts, news } = self;
+        let mut sink = |event: StreamEvent<'_>| {
+            *news |= facts.note(&event);
+            writer.write(event, out);
+        };
         let decoded = decoder.push(input, &mut |event| {
-            reader.event(&event, &mut |event| {
-                *news |= facts.note(&event);
-                writer.write(event, out);
-            });
+            reader.event(&event, &mut |event| back.event(event, &mut sink));
         });
         if decoded.is_err() {
             self.fail(FaultKind::Upstream, "the upstream sent an event that is too large", out);
@@ -94,11 +120,12 @@ impl Transcode for Transcoder {
     }
 
     fn finish(&mut self, out: &mut BytesMut) {
-        let Self { decoder, reader, writer, facts, news } = self;
-        let mut sink = |event: StreamEvent<'_>| {
+        let Self { decoder, reader, back, writer, facts, news } = self;
+        let mut write = |event: StreamEvent<'_>| {
             *news |= facts.note(&event);
             writer.write(event, out);
         };
+        let mut sink = |event: StreamEvent<'_>| back.event(event, &mut write);
         // An error here can only repeat one that `push` has met.
         let _ = decoder.finish(&mut |event| reader.event(&event, &mut sink));
         reader.finish(&mut sink);
@@ -164,8 +191,9 @@ impl Folder {
         let _ =
             self.decoder.finish(&mut |event| reader.event(&event, &mut |event| fold.event(event)));
         reader.finish(&mut |event| fold.event(event));
-        let response = self.fold.finish()?;
+        let mut response = self.fold.finish()?;
         answer.origin = Some(response.origin);
+        give_back(&mut response, to, &answer);
         write_response(&response, "", to, answer)
     }
 }

@@ -232,7 +232,9 @@ fn contents(
     name: &str,
     parts: &[&Part<'_>],
 ) {
-    if let [Part { content: Content::Text { text, citations: None }, cache: None, rest }] = parts {
+    if let [Part { content: Content::Text { text, citations: None }, cache: None, rest, .. }] =
+        parts
+    {
         if rest.0.is_empty() {
             return object.str(name, text);
         }

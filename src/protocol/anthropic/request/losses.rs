@@ -10,7 +10,7 @@ use Severity::{Degrade, Fatal, Ignore};
 /// Reports every top-level member of `request` that is not written.
 pub(super) fn report(request: &Request<'_>, report: &mut Reporter<'_>) {
     report.rest(&request.rest);
-    report.rest(&request.output_rest);
+    report.rest(&request.settings_rest);
     report.rest(&request.reasoning.rest);
     sampling(request, report);
     state(request, report);

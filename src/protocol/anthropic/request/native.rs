@@ -120,7 +120,7 @@ impl Writer<'_, '_, '_> {
         }
         let format = request.output.as_ref().filter(|_| !beta);
         let effort = request.reasoning.effort;
-        if format.is_none() && effort.is_none() && request.output_rest.0.is_empty() {
+        if format.is_none() && effort.is_none() && request.settings_rest.0.is_empty() {
             return;
         }
         self.object.object("output_config", |object| {
@@ -130,7 +130,7 @@ impl Writer<'_, '_, '_> {
             if let Some(format) = format {
                 output_format(object, "format", format, true);
             }
-            request.output_rest.write(object);
+            request.settings_rest.write(object);
         });
     }
 }

@@ -275,7 +275,7 @@ fn word(c: &Cursor<'_>) -> Option<String> {
 
 fn output_config<'a>(request: &mut Request<'a>, c: &mut Cursor<'a>) -> Result<()> {
     c.object(|key, c| {
-        let rest = &mut request.output_rest;
+        let rest = &mut request.settings_rest;
         match &*key.decode() {
             "effort" => match word(c).and_then(|word| Effort::from_word(&word)) {
                 Some(effort) => {

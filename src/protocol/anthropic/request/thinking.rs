@@ -7,7 +7,7 @@ use crate::protocol::model::{
     Content, Effort, Reasoning, ReasoningMode, Request, Role, ToolChoice, Vendor,
 };
 use crate::protocol::report::{Reporter, Severity};
-use crate::protocol::target::Target;
+use crate::protocol::target::{Target, ThinkingScale};
 
 /// Least `budget_tokens` that Messages takes.
 pub(super) const MIN_BUDGET: u64 = 1024;
@@ -35,11 +35,11 @@ impl Thinking {
         if reasoning.mode.is_none() && reasoning.effort.is_none() && budget.is_none() {
             return Self::Unsaid;
         }
-        if target.adaptive_thinking {
-            return Self::Adaptive(reasoning.effort.or(budget.map(|n| effort_of(n, target))));
+        if target.thinking == ThinkingScale::Words {
+            return Self::Adaptive(reasoning.effort.or(budget.map(|n| target.effort_of(n))));
         }
         let effort = reasoning.effort.unwrap_or(Effort::Medium);
-        Self::Budget(budget.unwrap_or_else(|| budget_of(effort, target)))
+        Self::Budget(budget.unwrap_or_else(|| target.budget_of(effort)))
     }
 }
 
@@ -128,31 +128,6 @@ fn lacks_thinking(messages: &[Message<'_, '_>]) -> bool {
         && !leads_with_thinking
 }
 
-/// The least effort whose budget holds so many tokens.
-fn effort_of(budget: u64, target: &Target) -> Effort {
-    let [_, low, medium, high, xhigh, _] = target.budgets;
-    match budget {
-        n if n <= low => Effort::Low,
-        n if n <= medium => Effort::Medium,
-        n if n <= high => Effort::High,
-        n if n <= xhigh => Effort::XHigh,
-        _ => Effort::Max,
-    }
-}
-
-fn budget_of(effort: Effort, target: &Target) -> u64 {
-    let [minimal, low, medium, high, xhigh, max] = target.budgets;
-    match effort {
-        Effort::None => 0,
-        Effort::Minimal => minimal,
-        Effort::Low => low,
-        Effort::Medium => medium,
-        Effort::High => high,
-        Effort::XHigh => xhigh,
-        Effort::Max => max,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,7 +155,7 @@ mod tests {
             let reasoning = Reasoning { mode, effort, budget, ..Reasoning::default() };
             let mut target = Target::default();
             assert_eq!(Thinking::wanted(&reasoning, &target), by_budget);
-            target.adaptive_thinking = true;
+            target.thinking = ThinkingScale::Words;
             assert_eq!(Thinking::wanted(&reasoning, &target), adaptive);
         }
     }

@@ -48,6 +48,7 @@ impl Block {
         let mut out = BytesMut::new();
         let rest = if native { rest } else { &Rest::default() };
         let kind = match start {
+            PartStart::Media(_) => return None,
             PartStart::Other { raw, .. } => {
                 if !native {
                     return None;
@@ -196,7 +197,7 @@ fn write_start(
             }
             Kind::Tool
         }
-        PartStart::Refusal | PartStart::Other { .. } => {
+        PartStart::Refusal | PartStart::Media(_) | PartStart::Other { .. } => {
             object.plain("type", "text");
             object.plain("text", "");
             Kind::Refusal

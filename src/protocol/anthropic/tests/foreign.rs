@@ -14,7 +14,7 @@ use crate::protocol::model::{
     ToolResult, Turn, Usage, Vendor,
 };
 use crate::protocol::report::{Mode, Reporter, Severity, TranslationReport};
-use crate::protocol::target::{Answer, Target};
+use crate::protocol::target::{Answer, Target, ThinkingScale};
 
 fn text(text: &str) -> JsonStr<'_> {
     JsonStr::from_plain(text)
@@ -204,7 +204,7 @@ fn call_ids_and_arguments() {
 #[test]
 fn foreign_content() {
     let seal = |vendor| Some(Seal { vendor, kind: SealKind::Signature, data: text("s") });
-    let thought = |seal| Content::Reasoning { text: Some(text("hm")), seal, id: None };
+    let thought = |seal| Content::Reasoning { text: Some(text("hm")), seal, id: None, raw: None };
     let media = |kind, source| {
         Content::Media(Media {
             kind,
@@ -424,7 +424,7 @@ fn thinking_fits_into_the_limit() {
     });
     assert_eq!(in_a_tool_loop, (json!(4096), json!(null), degrade));
 
-    let adaptive = Target { adaptive_thinking: true, ..Target::default() };
+    let adaptive = Target { thinking: ThinkingScale::Words, ..Target::default() };
     let mut request = chat();
     request.reasoning.effort = high;
     request.reasoning.show = Some(Show::Summary);
@@ -490,7 +490,8 @@ fn candidate<'a>(index: u32, parts: Vec<Part<'a>>, reason: StopReason) -> Candid
 #[test]
 fn foreign_answers() {
     let seal = Seal { vendor: Vendor::OpenAi, kind: SealKind::Encrypted, data: text("e") };
-    let thought = Content::Reasoning { text: Some(text("hm")), seal: Some(seal), id: None };
+    let thought =
+        Content::Reasoning { text: Some(text("hm")), seal: Some(seal), id: None, raw: None };
     let parts = vec![Part::new(thought), words(""), call("c", "{\"a\":1}")];
     let mut answer = Response {
         origin: Protocol::OpenAiChat,

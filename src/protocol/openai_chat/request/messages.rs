@@ -271,7 +271,7 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
                     return None;
                 }
                 (Some(text), _) => {
-                    Content::Reasoning { text: Some(text.clone()), seal: None, id: None }
+                    Content::Reasoning { text: Some(text.clone()), seal: None, id: None, raw: None }
                 }
                 (None, _) => return None,
             },

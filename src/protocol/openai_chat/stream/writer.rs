@@ -186,7 +186,7 @@ impl Writer {
     }
 
     fn part_start(&mut self, index: u32, candidate: u32, part: &PartStart<'_>, out: &mut BytesMut) {
-        if matches!(part, PartStart::Other { .. }) {
+        if matches!(part, PartStart::Media(_) | PartStart::Other { .. }) {
             return;
         }
         let with_text = matches!(part, PartStart::Text { .. });
@@ -212,7 +212,7 @@ impl Writer {
                 self.call(at, nth, (id, name, *kind, seal.as_ref()), out);
                 Kind::Call(nth, *kind)
             }
-            PartStart::Other { .. } => return,
+            PartStart::Media(_) | PartStart::Other { .. } => return,
         };
         self.open.push(Open { index, candidate: at, kind, filled: false });
     }

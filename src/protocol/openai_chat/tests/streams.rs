@@ -74,6 +74,7 @@ fn brief(event: &StreamEvent<'_>) -> String {
                     let seal = seal.as_ref().map_or(String::new(), brief_seal);
                     format!("{kind:?} {} {}{seal}", id.escaped(), name.escaped())
                 }
+                PartStart::Media(_) => "media".to_owned(),
                 PartStart::Other { .. } => "other".to_owned(),
             };
             let of = if *candidate == 0 { String::new() } else { format!(" of {candidate}") };
