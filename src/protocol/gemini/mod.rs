@@ -4,3 +4,14 @@ pub mod fault;
 pub mod request;
 pub mod response;
 pub mod stream;
+
+#[allow(dead_code)]
+mod part_writer;
+#[allow(dead_code)]
+mod parts;
+#[allow(dead_code)]
+mod wire;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

@@ -44,9 +44,28 @@ use super::json::{JsonStr, ObjectWriter, Raw};
 ///
 /// A known member whose value is `null` is here too, so that it is written back.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Rest<'a>(pub Vec<(JsonStr<'a>, Raw<'a>)>);
+pub struct Rest<'a>(pub Vec<(JsonStr<'a>, Raw<'a>)>, Option<Raw<'a>>);
 
 impl<'a> Rest<'a> {
+    /// These members.
+    #[must_use]
+    pub fn new(members: Vec<(JsonStr<'a>, Raw<'a>)>) -> Self {
+        Self(members, None)
+    }
+
+    /// The whole node as it stood, where what was read from it would be written in another form:
+    /// other names of members, another language of schemas. The writer of the same protocol puts
+    /// it back in place of the node; to any other it is no loss.
+    #[must_use]
+    pub fn source(&self) -> Option<&Raw<'a>> {
+        self.1.as_ref()
+    }
+
+    /// Keeps the whole node as it stood.
+    pub fn keep_source(&mut self, node: Raw<'a>) {
+        self.1 = Some(node);
+    }
+
     /// Keeps a member.
     pub fn keep(&mut self, key: JsonStr<'a>, value: Raw<'a>) {
         self.0.push((key, value));

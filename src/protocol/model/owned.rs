@@ -10,7 +10,8 @@ impl Rest<'_> {
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> Rest<'static> {
-        Rest(self.0.into_iter().map(|(key, raw)| (key.into_owned(), raw.into_owned())).collect())
+        let own = |(key, raw): (JsonStr<'_>, Raw<'_>)| (key.into_owned(), raw.into_owned());
+        Rest(self.0.into_iter().map(own).collect(), self.1.map(Raw::into_owned))
     }
 }
 

@@ -241,7 +241,7 @@ impl Writer {
         }
         let native = self.native();
         let rest = if native { rest } else { Rest::default() };
-        self.stop = Some((owned_stop(stop, native), owned_rest(rest)));
+        self.stop = Some((owned_stop(stop, native), rest.into_owned()));
     }
 
     fn usage(&mut self, usage: &Usage<'_>) {
@@ -303,7 +303,7 @@ pub(super) fn event(out: &mut BytesMut, name: &str, fill: impl FnOnce(&mut Objec
 fn split_outer<'a>(rest: &mut Rest<'a>) -> Rest<'a> {
     let divide = rest.0.iter().position(|(key, _)| key == OF_THE_EVENT);
     let outer = rest.0.split_off(divide.unwrap_or(rest.0.len()));
-    Rest(outer.into_iter().skip(1).collect())
+    Rest::new(outer.into_iter().skip(1).collect())
 }
 
 fn owned_stop(stop: Stop<'_>, native: bool) -> Stop<'static> {
@@ -313,8 +313,4 @@ fn owned_stop(stop: Stop<'_>, native: bool) -> Stop<'static> {
         sequence: stop.sequence.map(JsonStr::into_owned),
         details: stop.details.filter(|_| native).map(Raw::into_owned),
     }
-}
-
-fn owned_rest(rest: Rest<'_>) -> Rest<'static> {
-    Rest(rest.0.into_iter().map(|(key, raw)| (key.into_owned(), raw.into_owned())).collect())
 }
