@@ -34,8 +34,11 @@ pub use settings::{
 };
 pub use spelling::Spelling;
 pub use stream::{Delta, PartStart, StreamEvent};
-pub use tool::{Tool, ToolArguments, ToolCall, ToolCallKind, ToolChoice, ToolKind, ToolResult};
-pub use turn::{Instruction, Place, Role, Turn};
+pub use tool::{
+    GroupPlace, Tool, ToolArguments, ToolCall, ToolCallKind, ToolChoice, ToolGroup, ToolKind,
+    ToolResult,
+};
+pub use turn::{Instruction, Place, Role, Turn, TurnMessage};
 pub use usage::Usage;
 
 use super::json::{JsonStr, ObjectWriter, Raw};

@@ -2,7 +2,7 @@
 
 use super::{
     CacheMark, Instruction, Logprobs, OutputFormat, Reasoning, Rest, Sampling, ServerState,
-    Spelling, Tool, ToolChoice, Turn,
+    Spelling, Tool, ToolChoice, ToolGroup, Turn,
 };
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Number, Raw};
 use crate::protocol::report::Anchor;
@@ -21,6 +21,8 @@ pub struct Request<'a> {
     pub turns: Vec<Turn<'a>>,
     /// The tools that may be called.
     pub tools: Vec<Tool<'a>>,
+    /// Which of the tools were declared together, and where (Responses).
+    pub tool_groups: Vec<ToolGroup<'a>>,
     /// Whether and which tool must be called.
     pub tool_choice: Option<ToolChoice<'a>>,
     /// Whether several tools may be called in one turn.
@@ -60,7 +62,8 @@ pub struct Request<'a> {
     /// Members not understood of the object that holds settings (Messages `output_config`,
     /// Responses `text`, Gemini `generationConfig`, DashScope `parameters`).
     pub settings_rest: Rest<'a>,
-    /// Members not understood of the object that holds the conversation (DashScope `input`).
+    /// Members not understood of the object that holds the conversation (DashScope `input`). Its
+    /// source is the conversation itself where that was no list of items (Responses).
     pub input_rest: Rest<'a>,
     /// How the answer is to be laid out.
     pub layout: Layout,
@@ -96,6 +99,7 @@ impl<'a> Request<'a> {
             instructions: Vec::new(),
             turns: Vec::new(),
             tools: Vec::new(),
+            tool_groups: Vec::new(),
             tool_choice: None,
             parallel_tool_calls: None,
             output: None,

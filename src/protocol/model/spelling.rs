@@ -41,6 +41,10 @@ impl Spelling {
     pub const NO_MESSAGE: Self = Self(1 << 17);
     /// The message of an answer stood without its role (Chat).
     pub const NO_ROLE: Self = Self(1 << 16);
+    /// A tool stood in a [`ToolGroup`](super::ToolGroup), which says it whole (Responses).
+    pub const IN_GROUP: Self = Self(1 << 24);
+    /// `include` asked for encrypted thinking (Responses).
+    pub const ENCRYPTED_THINKING: Self = Self(1 << 25);
 
     /// Adds a mark.
     pub fn set(&mut self, mark: Self) {

@@ -50,6 +50,34 @@ pub enum ToolKind<'a> {
     },
 }
 
+/// Tools that were declared together: under one name (Responses `namespace`) or in the midst of
+/// the conversation (`additional_tools`).
+///
+/// They are in [`Request::tools`](super::Request::tools) too, one by one, marked
+/// [`Spelling::IN_GROUP`]; that is where other protocols find them. Names are unique only within
+/// their namespace, so that there they have it in front: `namespace__name`.
+#[derive(Debug, Clone)]
+pub struct ToolGroup<'a> {
+    /// Where the group stood.
+    pub place: GroupPlace,
+    /// The group as it stood.
+    pub raw: Raw<'a>,
+}
+
+/// Where a group of tools stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupPlace {
+    /// Among the tools, behind so many that are in no group.
+    Tools(usize),
+    /// Among the messages, behind so many turns and instructions.
+    Messages {
+        /// Turns before it.
+        turns: usize,
+        /// Instructions before it.
+        instructions: usize,
+    },
+}
+
 /// Whether and which tool must be called.
 #[derive(Debug, Clone)]
 pub enum ToolChoice<'a> {

@@ -1,7 +1,9 @@
 //! Who said what: instructions and turns.
 
+use std::ops::Range;
+
 use super::{Part, Rest, Spelling};
-use crate::protocol::json::JsonStr;
+use crate::protocol::json::{JsonStr, Raw};
 
 /// A system or developer text.
 #[derive(Debug, Clone)]
@@ -51,8 +53,20 @@ pub struct Turn<'a> {
     pub name: Option<JsonStr<'a>>,
     /// Which of two spellings the source used.
     pub spelling: Spelling,
+    /// The messages among its items, where a turn is made of items (Responses).
+    pub messages: Vec<TurnMessage<'a>>,
     /// Members of the message that were not understood.
     pub rest: Rest<'a>,
+}
+
+/// A message that is one of several items of a turn. Only the writer of the same protocol looks:
+/// to any other, the parts say it all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TurnMessage<'a> {
+    /// Its parts among those of the turn; empty where it has none.
+    pub parts: Range<usize>,
+    /// The message as it stood.
+    pub raw: Raw<'a>,
 }
 
 impl<'a> Turn<'a> {
@@ -65,6 +79,7 @@ impl<'a> Turn<'a> {
             plain: false,
             name: None,
             spelling: Spelling::default(),
+            messages: Vec::new(),
             rest: Rest::default(),
         }
     }

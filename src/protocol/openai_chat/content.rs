@@ -1,7 +1,8 @@
 //! The parts of a message's `content` list.
 
 use super::reasoning;
-use super::wire::{lenient, media_source, push_data_url, string_of};
+use super::wire::{lenient, string_of};
+use crate::protocol::data_url::{media_source, push_data_url};
 use crate::protocol::json::{ArrayWriter, Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{
     CacheMark, Content, Media, MediaKind, MediaSource, Part, Rest, Spelling,
