@@ -26,6 +26,7 @@ pub mod translate;
 
 mod data_url;
 mod endpoint;
+mod openai_error;
 mod target;
 mod transcode;
 
