@@ -324,6 +324,12 @@ impl ModelMap {
         self.0.is_empty()
     }
 
+    /// The names that callers may ask for.
+    #[must_use]
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.iter().map(|(from, _)| from.as_str())
+    }
+
     /// The model to ask for instead; `None` to leave it.
     #[must_use]
     pub fn resolve(&self, model: &str) -> Option<&str> {

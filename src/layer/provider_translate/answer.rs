@@ -17,7 +17,8 @@ use crate::context::Exchange;
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
 use crate::protocol::report::TranslationReport;
 use crate::protocol::translate::{
-    Folder, Transcoder, TranslateError, TranslatedAnswer, error, response, response_as_stream,
+    Folder, Transcoder, TranslateError, TranslatedAnswer, count_answer, error, models_answer,
+    response, response_as_stream,
 };
 use crate::protocol::{Answer, Protocol};
 
@@ -28,12 +29,24 @@ pub(super) struct Job {
     pub(super) caller: Protocol,
     /// The upstream's protocol.
     pub(super) upstream: Protocol,
+    pub(super) wanted: Wanted,
     /// The caller asked for a stream.
     pub(super) stream: bool,
     pub(super) answer: Answer,
     pub(super) report: TranslationReport,
     pub(super) exchange: Exchange,
     pub(super) config: Arc<Config>,
+}
+
+/// What the caller asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// An answer of the model.
+    Answer,
+    /// The size of a prompt.
+    Count,
+    /// The models that there are, or one of them.
+    Models { one: bool },
 }
 
 /// The answer at its headers.
@@ -113,6 +126,9 @@ pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job)
         body::JSON | "" => Reading::Json,
         _ => return Begun::Done(job.fail("the upstream's answer is neither JSON nor a stream")),
     };
+    if reading == Reading::Stream && job.wanted != Wanted::Answer {
+        return Begun::Done(job.fail("the upstream's answer is a stream"));
+    }
     if reading == Reading::Stream && job.stream {
         let answer = job.answer.clone();
         return Begun::Done(match Transcoder::new(job.upstream, job.caller, answer) {
@@ -145,6 +161,9 @@ pub(super) fn finish<C, E>(
     if reading == Reading::Error {
         return finish_error(parts, &body, job);
     }
+    if job.wanted != Wanted::Answer {
+        return finish_listed(parts, &body, job);
+    }
     let translated = translate(reading, &body, job);
     match translated {
         Ok(translated) => {
@@ -176,6 +195,22 @@ fn translate(reading: Reading, body: &[u8], job: &Job) -> Result<TranslatedAnswe
     }
 }
 
+/// A count, or a list of models.
+fn finish_listed<C>(
+    mut parts: response::Parts,
+    body: &[u8],
+    job: &mut Job,
+) -> Response<ResponseBody<C>> {
+    let translated = match job.wanted {
+        Wanted::Models { one } => models_answer(job.upstream, job.caller, body, one),
+        _ => count_answer(job.upstream, job.caller, body),
+    };
+    let Ok(body) = translated else { return job.fail("the upstream's answer could not be read") };
+    headers::translate_response(&mut parts.headers, job.caller, false);
+    job.leave_report(&mut parts);
+    Response::from_parts(parts, ResponseBody::plain(RewriteBody::full(body.freeze())))
+}
+
 fn finish_error<C>(
     mut parts: response::Parts,
     body: &[u8],
@@ -201,6 +236,25 @@ fn finish_error<C>(
 }
 
 impl Job {
+    pub(super) fn new(
+        caller: Protocol,
+        upstream: Protocol,
+        wanted: Wanted,
+        exchange: Exchange,
+        config: Arc<Config>,
+    ) -> Self {
+        Self {
+            caller,
+            upstream,
+            wanted,
+            stream: false,
+            answer: Answer::new("", 0, 0),
+            report: TranslationReport::default(),
+            exchange,
+            config,
+        }
+    }
+
     fn leave_report(&mut self, parts: &mut response::Parts) {
         let report = std::mem::take(&mut self.report);
         if self.config.report_header {

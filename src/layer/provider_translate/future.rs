@@ -2,7 +2,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Request, Response, request};
@@ -10,17 +9,14 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::ResponseBody;
 use super::answer::{self, Begun, Job, Reading};
 use super::layer::Config;
-use super::plan::{self, Plan};
-use super::{ResponseBody, headers};
-use crate::body::{Collect, CollectError, Collected, Refusal, RewriteBody, drop_body_headers};
-use crate::context::{Exchange, RequestFacts, Upstream};
-use crate::protocol::edit::{Edited, Outline};
-use crate::protocol::json::JsonStr;
-use crate::protocol::model::FaultKind;
-use crate::protocol::translate::{self, RequestOptions, TranslatedRequest};
-use crate::protocol::{Answer, Endpoint, Head, Protocol};
+use super::plan::Plan;
+use super::prepare::Prepared;
+use crate::body::{Collect, CollectError, Collected, Refusal, RewriteBody};
+use crate::context::{Exchange, Upstream};
+use crate::protocol::Protocol;
 
 pin_project! {
     /// The future of [`ProviderTranslate`](super::ProviderTranslate).
@@ -55,13 +51,13 @@ pin_project! {
 }
 
 /// What waits while the request is read. Boxed, as it is large and used once.
-struct PendingCall<S> {
+pub(super) struct PendingCall<S> {
     service: S,
-    parts: request::Parts,
-    plan: Plan,
-    config: Arc<Config>,
-    upstream: Upstream,
-    exchange: Exchange,
+    pub(super) parts: request::Parts,
+    pub(super) plan: Plan,
+    pub(super) config: Arc<Config>,
+    pub(super) upstream: Upstream,
+    pub(super) exchange: Exchange,
 }
 
 impl<S, B, C> ResponseFuture<S, B, C>
@@ -148,130 +144,19 @@ impl<S> PendingCall<S> {
         S: Service<Request<RewriteBody<B>>>,
         B: Body<Data = Bytes>,
     {
-        let (Plan::Edit(caller) | Plan::Translate { from: caller, .. }) = self.plan else {
-            // Only these two are read.
-            return refused(None, &Refusal::new(FaultKind::Upstream, "nothing to translate"));
-        };
+        let caller = self.plan.reads();
         let prepared = collected.map_err(Refusal::from).and_then(|body| self.prepare(body));
-        let (body, job) = match prepared {
-            Ok(prepared) => prepared,
-            Err(refusal) => return refused(Some(caller), &refusal),
-        };
-        let future = self.service.call(Request::from_parts(self.parts, body));
-        match job {
-            Some(job) => State::Call { future, job: Some(job) },
-            None => State::Pass { future, caller: Some(caller) },
-        }
-    }
-
-    fn prepare<B>(
-        &mut self,
-        collected: Collected,
-    ) -> Result<(RewriteBody<B>, Option<Box<Job>>), Refusal> {
-        match self.plan {
-            Plan::Translate { from, to } => {
-                let (body, job) = self.translate(from, to, &collected.bytes)?;
-                Ok((RewriteBody::full(body), Some(Box::new(job))))
+        match prepared {
+            Ok(Prepared::Call(body, job)) => {
+                let future = self.service.call(Request::from_parts(self.parts, body));
+                match job {
+                    Some(job) => State::Call { future, job: Some(job) },
+                    None => State::Pass { future, caller },
+                }
             }
-            Plan::Edit(protocol) => Ok((self.edit(protocol, collected)?, None)),
-            Plan::Pass | Plan::Refuse(_) => Ok((RewriteBody::collected(collected), None)),
+            Ok(Prepared::Answer(response)) => State::Refuse { response: Some(response) },
+            Err(refusal) => refused(caller, &refusal),
         }
-    }
-
-    /// Leaves the facts and splices the mapped model; all other bytes stay.
-    fn edit<B>(
-        &mut self,
-        protocol: Protocol,
-        collected: Collected,
-    ) -> Result<RewriteBody<B>, Refusal> {
-        let outline = Outline::read(protocol, &collected.bytes)?;
-        let facts = outline.facts(&self.parts.uri, &self.parts.headers)?;
-        self.leave(RequestFacts::from(&facts))?;
-        let asked = facts.model.as_ref().map(JsonStr::decode).unwrap_or_default();
-        let mapped = self.upstream.model_map().resolve(&asked);
-        let model = mapped.unwrap_or(&asked);
-        self.exchange.update(|facts| facts.upstream_model = Some(model.into()));
-        let edited = match mapped {
-            Some(model) => outline.set_model(&mut self.parts.uri, model)?,
-            None => Edited::Unchanged,
-        };
-        let Edited::Changed(bytes) = edited else { return Ok(RewriteBody::collected(collected)) };
-        drop_body_headers(&mut self.parts.headers);
-        Ok(RewriteBody::collected(Collected { bytes, trailers: collected.trailers }))
-    }
-
-    fn translate(
-        &mut self,
-        from: Protocol,
-        to: Protocol,
-        body: &[u8],
-    ) -> Result<(Bytes, Job), Refusal> {
-        let map_model = |model: &str| self.upstream.model_map().resolve(model).map(str::to_owned);
-        let head = Head {
-            path: self.parts.uri.path(),
-            query: self.parts.uri.query(),
-            headers: &self.parts.headers,
-        };
-        let options = RequestOptions {
-            head: Some(head),
-            target: self.upstream.target_profile(),
-            mode: self.config.mode,
-            map_model: &map_model,
-        };
-        let translated = translate::request(from, to, body, &options)
-            .map_err(|error| Refusal::new(FaultKind::BadRequest, error.to_string()))?;
-        self.leave_facts(&translated)?;
-        self.address(to, &translated.endpoint)?;
-        headers::ask_for_identity(&mut self.parts.headers);
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut answer = Answer::new(translated.model, created, fastrand::u64(..));
-        answer.include_usage = translated.include_usage;
-        answer.layout = translated.layout;
-        answer.echo = translated.echo;
-        answer.restore = translated.restore;
-        let job = Job {
-            caller: from,
-            upstream: to,
-            stream: translated.stream,
-            answer,
-            report: translated.report,
-            exchange: self.exchange.clone(),
-            config: Arc::clone(&self.config),
-        };
-        Ok((translated.body.freeze(), job))
-    }
-
-    /// Sends the request to its endpoint.
-    fn address(&mut self, to: Protocol, endpoint: &Endpoint) -> Result<(), Refusal> {
-        let uri = self.upstream.uri_for(&endpoint.path, endpoint.query);
-        self.parts.uri = uri.map_err(|_| plan::bad_path())?;
-        headers::translate_request(&mut self.parts.headers, to);
-        for (name, value) in &endpoint.headers {
-            self.parts.headers.insert(name, value.clone());
-        }
-        Ok(())
-    }
-
-    fn leave_facts(&self, translated: &TranslatedRequest) -> Result<(), Refusal> {
-        let text = |text: &Option<String>| text.as_deref().map(Into::into);
-        self.leave(RequestFacts {
-            model: Some(translated.model.as_str().into()),
-            stream: translated.stream,
-            user: text(&translated.user),
-            cache_key: text(&translated.cache_key),
-            previous_response_id: None,
-        })?;
-        let model = translated.upstream_model.as_str();
-        self.exchange.update(|facts| facts.upstream_model = Some(model.into()));
-        Ok(())
-    }
-
-    /// Leaves the facts for others, unless the principal may not use this model.
-    fn leave(&self, request: RequestFacts) -> Result<(), Refusal> {
-        if self.exchange.admit(request) {
-            return Ok(());
-        }
-        Err(Refusal::new(FaultKind::Permission, "this key may not use this model"))
     }
 }
 

@@ -19,6 +19,7 @@ const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
+const TOKEN_COUNT: HeaderName = HeaderName::from_static("x-token-count");
 const REPORT: HeaderName = HeaderName::from_static("x-translation-report");
 
 /// Longest value of `x-translation-report`.
@@ -98,6 +99,11 @@ pub(super) fn translate_request(headers: &mut HeaderMap, to: Protocol) {
     if to == Protocol::Anthropic {
         headers.entry(ANTHROPIC_VERSION).or_insert(DEFAULT_ANTHROPIC_VERSION);
     }
+}
+
+/// Says that a count is an estimate of ours.
+pub(super) fn mark_estimate(headers: &mut HeaderMap) {
+    headers.insert(TOKEN_COUNT, HeaderValue::from_static("estimate"));
 }
 
 /// The answer is to be read: ask for it as it is.

@@ -67,6 +67,7 @@ mod future;
 mod headers;
 mod layer;
 mod plan;
+mod prepare;
 mod service;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
 //! What is to be done with a request. Pure.
 
 use http::{HeaderMap, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::body::{Refusal, is_encoded};
 use crate::context::Upstream;
 use crate::protocol::model::FaultKind;
-use crate::protocol::translate::is_supported;
 use crate::protocol::{Operation, Protocol, Route, is_version};
 
 /// What is to be done with a request.
@@ -20,7 +20,30 @@ pub(super) enum Plan {
         from: Protocol,
         to: Protocol,
     },
+    /// A question for the size of a prompt is translated.
+    Count {
+        from: Protocol,
+        to: Protocol,
+    },
+    /// A question for the models that there are is translated.
+    Models {
+        from: Protocol,
+        to: Protocol,
+    },
     Refuse(Refusal),
+}
+
+impl Plan {
+    /// The caller's protocol, where the request must be read.
+    pub(super) fn reads(&self) -> Option<Protocol> {
+        match self {
+            Self::Pass | Self::Refuse(_) => None,
+            Self::Edit(from)
+            | Self::Translate { from, .. }
+            | Self::Count { from, .. }
+            | Self::Models { from, .. } => Some(*from),
+        }
+    }
 }
 
 /// Decides by the route and the headers alone. `see_body`: somebody must know the model.
@@ -33,31 +56,29 @@ pub(super) fn plan(
     let Some(Route { protocol: from, operation }) = route else { return Plan::Pass };
     let to = upstream.protocol().unwrap_or(from);
     let plan = match operation {
-        Operation::Models if from == to => Plan::Pass,
+        Operation::Models | Operation::Other if is_same_vendor(from, to) => return Plan::Pass,
+        Operation::Models => return Plan::Models { from, to },
         Operation::Generate | Operation::CountTokens if from == to => {
-            if see_body {
-                Plan::Edit(from)
-            } else {
-                Plan::Pass
+            if !see_body {
+                return Plan::Pass;
             }
+            Plan::Edit(from)
         }
-        Operation::Generate => {
-            let Some(missing) = [from, to].into_iter().find(|p| !is_supported(*p)) else {
-                return encoded(headers).map_or(Plan::Translate { from, to }, Plan::Refuse);
-            };
-            let message =
-                format!("cannot translate {from} to {to}: {missing} is passed through only");
-            Plan::Refuse(Refusal::new(FaultKind::BadRequest, message))
-        }
-        Operation::CountTokens | Operation::Models => {
+        Operation::Generate => Plan::Translate { from, to },
+        Operation::CountTokens => Plan::Count { from, to },
+        // Also what is added to the list of operations and not yet built here.
+        _ => {
             let message = format!("an upstream of protocol {to} has no such endpoint");
-            Plan::Refuse(Refusal::new(FaultKind::NotFound, message))
+            return Plan::Refuse(Refusal::new(FaultKind::NotFound, message));
         }
     };
-    match plan {
-        Plan::Edit(_) => encoded(headers).map_or(plan, Plan::Refuse),
-        plan => plan,
-    }
+    encoded(headers).map_or(plan, Plan::Refuse)
+}
+
+/// Chat Completions and Responses are two protocols of one vendor, who has the rest in common.
+fn is_same_vendor(from: Protocol, to: Protocol) -> bool {
+    let is_openai = |protocol| matches!(protocol, Protocol::OpenAiChat | Protocol::OpenAiResponses);
+    from == to || (is_openai(from) && is_openai(to))
 }
 
 /// A body that must be read has to stand as it is: it is never passed on unseen.
@@ -81,6 +102,23 @@ pub(super) fn uri(
         return upstream.uri_for(&format!("/v1{path}"), uri.query());
     }
     upstream.uri_like(uri)
+}
+
+/// The one model that a path below `/models/` asks for, percent-decoded.
+pub(super) fn asked_model(path: &str) -> Option<String> {
+    let (before, last) = path.trim_end_matches('/').rsplit_once('/')?;
+    let asked = before.rsplit('/').next() == Some("models");
+    asked.then(|| percent_decode_str(last).decode_utf8_lossy().into_owned())
+}
+
+/// A name as one segment of a path, whatever it holds.
+pub(super) fn one_segment(name: &str) -> impl std::fmt::Display {
+    /// All but what RFC 3986, section 2.3, leaves unreserved.
+    const RESERVED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    // A segment of dots alone would climb.
+    let name = if name.trim_matches('.').is_empty() { "-" } else { name };
+    utf8_percent_encode(name, RESERVED)
 }
 
 /// The refusal of a path that makes no URL at the upstream.

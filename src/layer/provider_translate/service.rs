@@ -66,7 +66,8 @@ where
             facts.client_protocol = caller;
             facts.upstream_protocol = upstream.protocol().or(caller);
         });
-        if route.is_none() && exchange.is_limited() && !request.method().is_safe() {
+        let seen = route.is_some_and(|route| route.operation != Operation::Other);
+        if !seen && exchange.is_limited() && !request.method().is_safe() {
             // It may name a model where nobody here looks.
             let error = Refusal::new(FaultKind::Permission, "this key may not use this path");
             return ResponseFuture::refuse(caller, &error);
@@ -88,7 +89,7 @@ where
             query::strip_keys(request.uri_mut());
         }
         match plan {
-            Plan::Translate { .. } | Plan::Edit(_) => {
+            Plan::Translate { .. } | Plan::Count { .. } | Plan::Models { .. } | Plan::Edit(_) => {
                 // The ready service goes with the request; its clone waits for the next.
                 let clone = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, clone);

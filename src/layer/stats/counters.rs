@@ -251,7 +251,7 @@ impl Books {
 
     fn name(&mut self, record: &Record) {
         let good = record.succeeded();
-        let path = record.live.route.map_or(record.live.path.as_str(), |route| template(route));
+        let path = record.live.route.and_then(template).unwrap_or(&record.live.path);
         let path = self.paths.entry(path, good || record.live.route.is_some());
         path.totals.add(record);
         if good {

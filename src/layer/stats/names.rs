@@ -32,10 +32,11 @@ pub(super) fn short_method(method: &Method) -> Method {
     }
 }
 
-/// One name for all paths of a route: a model in the path is no path of its own.
-pub(super) fn template(route: Route) -> &'static str {
-    use Operation::{CountTokens, Generate, Models};
-    match (route.protocol, route.operation) {
+/// One name for all paths of a route, where there is one: a model in the path is no path of its own.
+pub(super) fn template(route: Route) -> Option<&'static str> {
+    use Operation::{CountTokens, Generate, Models, Other};
+    Some(match (route.protocol, route.operation) {
+        (_, Other) => return None,
         (Protocol::Gemini, Models) => "/v1beta/models",
         (_, Models) => "/v1/models",
         (Protocol::Anthropic, Generate) => "/v1/messages",
@@ -48,7 +49,7 @@ pub(super) fn template(route: Route) -> &'static str {
         (Protocol::DashScope, Generate | CountTokens) => {
             "/api/v1/services/aigc/text-generation/generation"
         }
-    }
+    })
 }
 
 /// Totals by name. Only a name that something good happened to gets an entry, and only so many do:

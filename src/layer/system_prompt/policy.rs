@@ -72,7 +72,7 @@ impl Policy {
                 Operation::Generate => true,
                 // Counts what will be sent; Gemini's has no place for a prompt.
                 Operation::CountTokens => route.protocol != Protocol::Gemini,
-                Operation::Models => false,
+                Operation::Models | Operation::Other => false,
             },
         }
     }

@@ -16,7 +16,9 @@
 //! # Ok::<(), tower_llm_gateway::protocol::json::JsonError>(())
 //! ```
 
+pub mod count;
 pub mod fault;
+pub mod models;
 pub mod request;
 pub mod response;
 pub mod stream;

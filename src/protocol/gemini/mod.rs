@@ -1,6 +1,8 @@
 //! Gemini: `POST /v1beta/models/{model}:generateContent`.
 
+pub mod count;
 pub mod fault;
+pub mod models;
 pub mod request;
 pub mod response;
 pub mod stream;

@@ -14,6 +14,7 @@
 //! their text, schemas and inputs are [`Raw`].
 
 mod fault;
+mod models;
 mod owned;
 mod part;
 mod request;
@@ -26,6 +27,7 @@ mod turn;
 mod usage;
 
 pub use fault::{ApiError, Fault, FaultKind, FaultOrigin};
+pub use models::ModelInfo;
 pub use part::{CacheMark, Content, Media, MediaKind, MediaSource, Part, Seal, SealKind, Vendor};
 pub use request::Request;
 pub use response::{Candidate, Response, Stop, StopReason};

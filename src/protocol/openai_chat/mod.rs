@@ -27,6 +27,7 @@
 //! ```
 
 pub mod fault;
+pub mod models;
 pub mod request;
 pub mod response;
 pub mod stream;

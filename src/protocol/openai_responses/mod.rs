@@ -1,5 +1,6 @@
 //! OpenAI Responses: `POST /v1/responses`.
 
+pub mod count;
 pub mod fault;
 pub mod request;
 pub mod response;

@@ -4,6 +4,8 @@ use bytes::BytesMut;
 use http::StatusCode;
 
 use super::TranslateError;
+use super::count::Count;
+use super::models::Models;
 use crate::protocol::json::JsonError;
 use crate::protocol::model::{ApiError, FaultKind, Request, Response, StreamEvent};
 use crate::protocol::report::Reporter;
@@ -27,6 +29,10 @@ pub(super) struct Codec {
     pub(super) read_error: for<'a> fn(StatusCode, &'a str) -> ApiError<'a>,
     pub(super) write_error: fn(&ApiError<'_>, &mut BytesMut),
     pub(super) error_status: fn(FaultKind, StatusCode) -> StatusCode,
+    /// `None` where a protocol does not count prompts.
+    pub(super) count: Option<Count>,
+    /// `None` where a protocol does not list models.
+    pub(super) models: Option<Models>,
     pub(super) reader: fn() -> Reader,
     pub(super) writer: fn(Answer) -> Writer,
 }
@@ -44,6 +50,22 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
             read_error: anthropic::fault::read,
             write_error: anthropic::fault::write,
             error_status: anthropic::fault::status,
+            count: Some(Count {
+                unwrap: |text| Ok(text.into()),
+                members: anthropic::count::MEMBERS,
+                wrap: |_, request, out| out.extend_from_slice(request.as_bytes()),
+                endpoint: |_| Endpoint::new("/v1/messages/count_tokens"),
+                read_answer: anthropic::count::read_answer,
+                write_answer: anthropic::count::write_answer,
+            }),
+            models: Some(Models {
+                path: "/v1/models",
+                query: Some("limit=1000"),
+                member: "data",
+                read: anthropic::models::read,
+                write: anthropic::models::write,
+                write_list: anthropic::models::write_list,
+            }),
             reader: || Reader::Anthropic(anthropic::stream::Reader::new()),
             writer: |answer| Writer::Anthropic(anthropic::stream::Writer::new(answer)),
         }),
@@ -58,6 +80,8 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
             read_error: openai_chat::fault::read,
             write_error: openai_chat::fault::write,
             error_status: openai_chat::fault::status,
+            count: None,
+            models: Some(OPENAI_MODELS),
             reader: || Reader::OpenAiChat(openai_chat::stream::Reader::new()),
             writer: |answer| Writer::OpenAiChat(openai_chat::stream::Writer::new(answer)),
         }),
@@ -72,6 +96,15 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
             read_error: openai_responses::fault::read,
             write_error: openai_responses::fault::write,
             error_status: openai_responses::fault::status,
+            count: Some(Count {
+                unwrap: |text| Ok(text.into()),
+                members: openai_responses::count::MEMBERS,
+                wrap: |_, request, out| out.extend_from_slice(request.as_bytes()),
+                endpoint: |_| Endpoint::new("/v1/responses/input_tokens"),
+                read_answer: openai_responses::count::read_answer,
+                write_answer: openai_responses::count::write_answer,
+            }),
+            models: Some(OPENAI_MODELS),
             reader: || Reader::OpenAiResponses(openai_responses::stream::Reader::new()),
             writer: |answer| Writer::OpenAiResponses(openai_responses::stream::Writer::new(answer)),
         }),
@@ -86,6 +119,22 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
             read_error: gemini::fault::read,
             write_error: gemini::fault::write,
             error_status: gemini::fault::status,
+            count: Some(Count {
+                unwrap: gemini::count::unwrap,
+                members: gemini::count::MEMBERS,
+                wrap: gemini::count::wrap,
+                endpoint: gemini::count::endpoint,
+                read_answer: gemini::count::read_answer,
+                write_answer: gemini::count::write_answer,
+            }),
+            models: Some(Models {
+                path: "/v1beta/models",
+                query: Some("pageSize=1000"),
+                member: "models",
+                read: gemini::models::read,
+                write: gemini::models::write,
+                write_list: gemini::models::write_list,
+            }),
             reader: || Reader::Gemini(gemini::stream::Reader::new()),
             writer: |answer| Writer::Gemini(gemini::stream::Writer::new(answer)),
         }),
@@ -100,11 +149,23 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
             read_error: dashscope::fault::read,
             write_error: dashscope::fault::write,
             error_status: dashscope::fault::status,
+            count: None,
+            models: None,
             reader: || Reader::DashScope(dashscope::stream::Reader::new()),
             writer: |answer| Writer::DashScope(dashscope::stream::Writer::new(answer)),
         }),
     }
 }
+
+/// Chat Completions and Responses share one list.
+const OPENAI_MODELS: Models = Models {
+    path: "/v1/models",
+    query: None,
+    member: "data",
+    read: openai_chat::models::read,
+    write: openai_chat::models::write,
+    write_list: openai_chat::models::write_list,
+};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Reader {

@@ -17,6 +17,8 @@
 
 mod answer;
 mod codec;
+mod count;
+mod models;
 mod prepare;
 mod request;
 mod seals;
@@ -25,6 +27,8 @@ mod stream;
 mod tests;
 
 pub use answer::{TranslatedAnswer, TranslatedError, error, response, response_as_stream};
+pub use count::{CountRequest, count_answer, count_request, estimate, write_count};
+pub use models::{MAX_MODELS, models_answer, models_endpoint, write_models};
 pub use request::{RequestOptions, TranslatedRequest, request};
 pub use stream::{Folder, StreamFacts, Transcoder};
 
@@ -53,6 +57,8 @@ pub enum TranslateError {
     Unsupported(Protocol),
     /// Something would be lost that the mode does not allow to be lost.
     Refused(Loss),
+    /// An answer to a question for a count holds none.
+    NoCount,
     /// The upstream failed inside an answer that began as a success; what it said about it.
     Failed(FaultKind, String),
 }
@@ -64,6 +70,7 @@ impl fmt::Display for TranslateError {
             Self::Malformed(error) => write!(f, "{error}"),
             Self::Unsupported(protocol) => write!(f, "cannot translate {protocol}"),
             Self::Refused(loss) => write!(f, "{}: {}", loss.pointer, loss.reason),
+            Self::NoCount => f.write_str("the upstream's answer holds no count"),
             Self::Failed(_, message) => f.write_str(message),
         }
     }
