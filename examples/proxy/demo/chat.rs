@@ -1,44 +1,46 @@
 //! The demo's OpenAI Chat Completions: reads as strictly as the real one, writes literal JSON.
 
-use std::collections::HashSet;
-
-use http::HeaderMap;
+use http::request::Parts;
 use serde_json::{Value, json};
 
-use super::generate::{Dialect, Refusal};
-use super::messages::{strings, text_of};
+use super::generate::{Dialect, Refusal, Turn};
+use super::read::{Calls, known, legal, list, media_type, nonempty, one_or_more, text_of};
 use super::scenario::{Answer, Asked, Call, Choice, Ending, Stop, Text, Tool, pieces};
 use super::stream::Step;
 
 /// Unix seconds of every answer.
-const CREATED: u64 = 1_763_700_000;
+pub(super) const CREATED: u64 = 1_763_700_000;
+
+#[rustfmt::skip]
+const MEMBERS: [&str; 37] = [
+    "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs",
+    "max_completion_tokens", "max_tokens", "messages", "metadata", "modalities", "model",
+    "moderation", "n", "parallel_tool_calls", "prediction", "presence_penalty",
+    "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning_effort",
+    "response_format", "safety_identifier", "seed", "service_tier", "stop", "store", "stream",
+    "stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user",
+    "verbosity", "web_search_options",
+];
 
 #[derive(Debug)]
 pub(super) enum Chat {}
 
 impl Dialect for Chat {
-    fn read(_: &HeaderMap, body: &Value) -> Result<Asked, Refusal> {
+    fn read(_: &Parts, body: &Value) -> Result<Asked, Refusal> {
+        known(body, &MEMBERS, "Unrecognized request argument supplied")?;
         let mut asked = Asked {
             model: body["model"]
                 .as_str()
                 .ok_or(Refusal::new("you must provide a model parameter"))?
                 .to_owned(),
             stream: body["stream"] == true,
-            tools: tools(body),
-            choice: match &body["tool_choice"] {
-                Value::String(word) if word == "none" => Choice::None,
-                Value::String(word) if word == "required" => Choice::Any,
-                Value::Object(_) => Choice::One(text_of(&body["tool_choice"]["function"]["name"])),
-                _ => Choice::Auto,
-            },
+            tools: tools(body)?,
+            choice: choice(&body["tool_choice"]),
             one_call: body["parallel_tool_calls"] == false,
             thinking: body["reasoning_effort"].as_str().is_some_and(|effort| effort != "none"),
-            schema: body["response_format"]["json_schema"].get("schema").cloned(),
+            schema: schema(&body["response_format"]),
             max_tokens: body["max_completion_tokens"].as_u64().or(body["max_tokens"].as_u64()),
-            stop: match &body["stop"] {
-                Value::String(one) => vec![one.clone()],
-                list => strings(list),
-            },
+            stop: one_or_more(&body["stop"]),
             include_usage: body["stream_options"]["include_usage"] == true,
             ..Asked::default()
         };
@@ -58,7 +60,7 @@ impl Dialect for Chat {
         json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
     }
 
-    fn whole(number: u64, asked: &Asked, answer: Answer) -> Value {
+    fn whole(Turn { number, asked, .. }: &Turn, answer: Answer) -> Value {
         let usage = usage(asked, &answer);
         let finish = finish(&answer.stop);
         let mut message = json!({
@@ -78,8 +80,9 @@ impl Dialect for Chat {
         })
     }
 
-    fn events(number: u64, asked: &Asked, answer: Answer) -> Box<dyn Iterator<Item = Step> + Send> {
-        let chunks = Chunks::new(number, asked);
+    fn events(turn: &Turn, answer: Answer) -> Box<dyn Iterator<Item = Step> + Send> {
+        let Turn { number, asked, .. } = turn;
+        let chunks = Chunks::new(*number, asked);
         let mut start =
             vec![chunks.delta(&json!({"role": "assistant", "content": "", "refusal": null}))];
         if let Some(text) = &answer.thinking {
@@ -103,12 +106,10 @@ impl Dialect for Chat {
 }
 
 fn read_messages(messages: &Value, asked: &mut Asked) -> Result<(), Refusal> {
-    let messages = messages.as_array().filter(|messages| !messages.is_empty());
-    let messages = messages.ok_or(Refusal::new("messages: expected a non-empty list"))?;
-    let mut open: HashSet<&str> = HashSet::new();
-    for message in messages {
+    let mut open = Calls::default();
+    for message in nonempty(messages, "messages: expected a non-empty list")? {
         let role = message["role"].as_str().unwrap_or_default();
-        if role != "tool" && !open.is_empty() {
+        if role != "tool" && !open.are_closed() {
             return Err(Refusal::new(
                 "an assistant message with 'tool_calls' must be followed by tool messages \
                  responding to each 'tool_call_id'",
@@ -120,13 +121,16 @@ fn read_messages(messages: &Value, asked: &mut Asked) -> Result<(), Refusal> {
             "assistant" => {
                 asked.said.clear();
                 asked.results.clear();
-                open = call_ids(&message["tool_calls"]);
-                if message["content"].is_null() && open.is_empty() {
+                for call in list(&message["tool_calls"]) {
+                    legal(&call["id"], 64, "_-")?;
+                    open.open(&call["id"]);
+                }
+                if message["content"].is_null() && open.are_closed() {
                     return Err(Refusal::new("messages: content must not be null"));
                 }
             }
             "tool" => {
-                if !open.remove(message["tool_call_id"].as_str().unwrap_or_default()) {
+                if !open.close(&message["tool_call_id"]) {
                     return Err(Refusal::new(
                         "messages with role 'tool' must be a response to a preceding message \
                          with 'tool_calls'",
@@ -157,10 +161,6 @@ fn read_user(content: &Value, asked: &mut Asked) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn call_ids(calls: &Value) -> HashSet<&str> {
-    calls.as_array().into_iter().flatten().filter_map(|call| call["id"].as_str()).collect()
-}
-
 /// Text only: an image in a tool message is refused.
 fn result_text(content: &Value) -> Result<String, Refusal> {
     let Some(parts) = content.as_array() else { return Ok(text_of(content)) };
@@ -169,21 +169,40 @@ fn result_text(content: &Value) -> Result<String, Refusal> {
     Ok(texts.join(" "))
 }
 
-fn media_type(url: &Value) -> String {
-    let data = url.as_str().and_then(|url| url.strip_prefix("data:"));
-    data.and_then(|data| data.split_once(';')).map_or("url", |(kind, _)| kind).to_owned()
+fn choice(choice: &Value) -> Choice {
+    let kind = choice["type"].as_str().unwrap_or("none");
+    match choice.as_str().or(choice["allowed_tools"]["mode"].as_str()) {
+        Some("none") => Choice::None,
+        Some("required") => Choice::Any,
+        None if choice.is_object() => Choice::One(text_of(&choice[kind]["name"])),
+        _ => Choice::Auto,
+    }
 }
 
-fn tools(body: &Value) -> Vec<Tool> {
-    let tools = body["tools"].as_array().into_iter().flatten();
-    let tool = |tool: &Value| Tool {
-        name: text_of(&tool["function"]["name"]),
-        schema: tool["function"]["parameters"].clone(),
+fn tools(body: &Value) -> Result<Vec<Tool>, Refusal> {
+    let tool = |tool: &Value| {
+        let free_text = tool["type"] == "custom";
+        let inner = &tool[if free_text { "custom" } else { "function" }];
+        legal(&inner["name"], 64, "_-")?;
+        let (name, schema) = (text_of(&inner["name"]), inner["parameters"].clone());
+        Ok(Tool { name, schema, free_text })
     };
-    tools.map(tool).collect()
+    list(&body["tools"]).iter().map(tool).collect()
+}
+
+fn schema(format: &Value) -> Option<Value> {
+    match format["type"].as_str() {
+        Some("json_schema") => Some(format["json_schema"]["schema"].clone()),
+        Some("json_object") => Some(json!({})),
+        _ => None,
+    }
 }
 
 fn call_json(call: &Call) -> Value {
+    if call.free_text {
+        let custom = json!({"name": call.name, "input": call.arguments});
+        return json!({"id": call.id, "type": "custom", "custom": custom});
+    }
     json!({
         "id": call.id, "type": "function",
         "function": {"name": call.name, "arguments": call.arguments},
@@ -198,7 +217,7 @@ fn finish(stop: &Stop) -> &'static str {
     }
 }
 
-fn usage(asked: &Asked, answer: &Answer) -> Value {
+pub(super) fn usage(asked: &Asked, answer: &Answer) -> Value {
     let (input, output) = (asked.input_tokens + asked.cached_tokens, answer.output_tokens());
     json!({
         "prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output,
@@ -242,16 +261,14 @@ impl Chunks {
     }
 
     fn call(&self, index: usize, call: &Call) -> Vec<Step> {
-        let first = json!({"tool_calls": [{
-            "index": index, "id": call.id, "type": "function",
-            "function": {"name": call.name, "arguments": ""},
-        }]});
-        let mut steps = vec![self.delta(&first)];
-        for piece in pieces(&call.arguments) {
-            let function = json!({"arguments": piece});
-            steps
-                .push(self.delta(&json!({"tool_calls": [{"index": index, "function": function}]})));
-        }
+        let (kind, slot) =
+            if call.free_text { ("custom", "input") } else { ("function", "arguments") };
+        let delta = |member: Value| self.delta(&json!({"tool_calls": [member]}));
+        let mut steps = vec![delta(json!({
+            "index": index, "id": call.id, "type": kind, kind: {"name": call.name, slot: ""},
+        }))];
+        let more = |piece: String| delta(json!({"index": index, kind: {slot: piece}}));
+        steps.extend(pieces(&call.arguments).into_iter().map(more));
         steps
     }
 

@@ -1,5 +1,6 @@
 //! The road of a generation: credential, request, scenario, answer.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -26,22 +27,60 @@ const MAX_ECHO: usize = 8 << 10;
 
 /// One protocol: reads requests, writes answers.
 pub(super) trait Dialect {
-    fn read(headers: &HeaderMap, body: &Value) -> Result<Asked, Refusal>;
+    /// Whether a 429 has a `retry-after`; others say in the body how long to wait, or nowhere.
+    const RETRY_AFTER: bool = true;
+
+    fn read(parts: &Parts, body: &Value) -> Result<Asked, Refusal>;
     fn error(status: u16, message: &str) -> Value;
-    fn whole(number: u64, asked: &Asked, answer: Answer) -> Value;
-    fn events(number: u64, asked: &Asked, answer: Answer) -> Box<dyn Iterator<Item = Step> + Send>;
+    fn whole(turn: &Turn, answer: Answer) -> Value;
+    fn events(turn: &Turn, answer: Answer) -> Box<dyn Iterator<Item = Step> + Send>;
+
+    /// The answer to a request that is not as it must be.
+    fn refusal(_: &Parts, refusal: &Refusal) -> Response {
+        refuse::<Self>(refusal.status, &refusal.message)
+    }
+
+    /// The size of a prompt.
+    fn count(tokens: u64) -> Value {
+        json!({"input_tokens": tokens})
+    }
+
+    /// What a stream is called in its `content-type`.
+    fn media_type(_: &Parts) -> &'static str {
+        "text/event-stream; charset=utf-8"
+    }
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// Which answer of this demo it is; makes ids unique.
+    pub(super) number: u64,
+    pub(super) parts: Parts,
+    pub(super) body: Value,
+    pub(super) asked: Asked,
 }
 
 /// A request that is not as it must be: 400, or the status named.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Refusal {
-    status: u16,
-    message: &'static str,
+    pub(super) status: u16,
+    pub(super) message: Cow<'static, str>,
 }
 
 impl Refusal {
     pub(super) const fn new(message: &'static str) -> Self {
-        Self { status: 400, message }
+        Self { status: 400, message: Cow::Borrowed(message) }
+    }
+
+    /// A complaint about one word of the request.
+    pub(super) fn naming(complaint: &str, word: &str) -> Self {
+        Self { status: 400, message: format!("{complaint}: {word}").into() }
+    }
+
+    pub(super) const fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
     }
 }
 
@@ -49,9 +88,10 @@ pub(super) async fn answer<D: Dialect>(
     Extract(demo): Extract<Demo>,
     request: Request<Body>,
 ) -> Response {
-    match read::<D>(&demo, request).await {
-        Ok((parts, bytes, asked)) => play::<D>(&demo, &parts, &bytes, asked).await,
-        Err(refusal) => refuse::<D>(refusal.status, refusal.message),
+    let (parts, body) = request.into_parts();
+    match read::<D>(&demo, &parts, body).await {
+        Ok((bytes, body, asked)) => play::<D>(&demo, parts, &bytes, body, asked).await,
+        Err(refusal) => D::refusal(&parts, &refusal),
     }
 }
 
@@ -60,64 +100,70 @@ pub(super) async fn count_tokens<D: Dialect>(
     request: Request<Body>,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    match authorize(&demo, &parts.headers) {
-        Ok(()) => {
-            let length = collect(body).await.map_or(0, |bytes| bytes.len());
-            json_response(StatusCode::OK, &json!({"input_tokens": length / 4}))
-        }
-        Err(refusal) => refuse::<D>(refusal.status, refusal.message),
+    if let Err(refusal) = authorize(&demo, &parts) {
+        return D::refusal(&parts, &refusal);
     }
+    let length = collect(body).await.map_or(0, |bytes| bytes.len() as u64);
+    json_response(StatusCode::OK, &D::count(length / 4))
 }
 
 /// Refuses a request without the demo's key, where it has one.
-pub(super) fn authorize(demo: &Demo, headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn authorize(demo: &Demo, parts: &Parts) -> Result<(), Refusal> {
     let Some(key) = demo.key.as_deref() else { return Ok(()) };
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
-    let header = headers.get("x-api-key").and_then(|value| value.to_str().ok());
-    if bearer == Some(key) || header == Some(key) {
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    let mut query = parts.uri.query().unwrap_or_default().split('&');
+    let shown = [bearer, header("x-api-key"), header("x-goog-api-key")];
+    if shown.contains(&Some(key)) || query.any(|pair| pair.strip_prefix("key=") == Some(key)) {
         return Ok(());
     }
-    Err(Refusal { status: 401, message: "invalid or missing API key" })
+    Err(Refusal::new("invalid or missing API key").status(401))
 }
 
 async fn read<D: Dialect>(
     demo: &Demo,
-    request: Request<Body>,
-) -> Result<(Parts, Bytes, Asked), Refusal> {
-    let (parts, body) = request.into_parts();
-    authorize(demo, &parts.headers)?;
+    parts: &Parts,
+    body: Body,
+) -> Result<(Bytes, Value, Asked), Refusal> {
+    authorize(demo, parts)?;
     let bytes = collect(body).await?;
     let body: Value = serde_json::from_slice(&bytes)
         .map_err(|_| Refusal::new("the body of the request is not valid JSON"))?;
-    let mut asked = D::read(&parts.headers, &body)?;
+    let mut asked = D::read(parts, &body)?;
     let marked = |mark: &[u8]| bytes.windows(mark.len()).any(|window| window == mark);
     asked.cached_tokens = if bytes.len() < 1 << 16 && marked(b"cache_control\"") { 7 } else { 0 };
     asked.input_tokens = bytes.len() as u64 / 4;
-    Ok((parts, bytes, asked))
+    Ok((bytes, body, asked))
 }
 
 pub(super) async fn collect(body: Body) -> Result<Bytes, Refusal> {
     #[expect(clippy::disallowed_methods, reason = "the body is limited")]
     let collected = Limited::new(body, MAX_REQUEST).collect().await;
-    let too_large = Refusal { status: 413, message: "the request is too large" };
+    let too_large = Refusal::new("the request is too large").status(413);
     collected.map(http_body_util::Collected::to_bytes).map_err(|_| too_large)
 }
 
-async fn play<D: Dialect>(demo: &Demo, parts: &Parts, bytes: &[u8], asked: Asked) -> Response {
+async fn play<D: Dialect>(
+    demo: &Demo,
+    parts: Parts,
+    bytes: &[u8],
+    body: Value,
+    asked: Asked,
+) -> Response {
     let scenario = Scenario::of(&asked.model);
     if let Scenario::Status(status) = scenario {
         return refuse::<D>(status, "the demo fails as it was asked to");
     }
     let mut live = Live::begin(&demo.state);
     let number = live.number();
-    let answer = Answer::to(&asked, number, || echo(parts, bytes));
-    if asked.stream {
-        let steps = D::events(number, &asked, answer);
-        return stream_response(Body::new(Script::new(steps, scenario.pause(demo.pace), live)));
+    let answer = Answer::to(&asked, number, || echo(&parts, bytes));
+    let turn = Turn { number, parts, body, asked };
+    if scenario.streams(turn.asked.stream) {
+        let script = Script::new(D::events(&turn, answer), scenario.pause(demo.pace), live);
+        return stream_response(D::media_type(&turn.parts), Body::new(script));
     }
     tokio::time::sleep(scenario.delay()).await;
-    let body = D::whole(number, &asked, answer);
+    let body = D::whole(&turn, answer);
     live.finish();
     match scenario {
         Scenario::Gzip => gzip(&body).unwrap_or_else(|_| refuse::<D>(500, "no gzip")),
@@ -133,11 +179,8 @@ fn cut(body: &Value) -> impl Iterator<Item = Step> + Send + use<> {
     [Step::Data(half), Step::Flush, Step::Cut].into_iter()
 }
 
-fn stream_response(body: Body) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
+pub(super) fn stream_response(media_type: &'static str, body: Body) -> Response {
+    let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-cache")];
     (headers, body).into_response()
 }
 
@@ -148,10 +191,10 @@ fn gzip(body: &Value) -> std::io::Result<Response> {
     Ok((headers, encoder.finish()?).into_response())
 }
 
-fn refuse<D: Dialect>(status: u16, message: &str) -> Response {
+fn refuse<D: Dialect + ?Sized>(status: u16, message: &str) -> Response {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json_response(code, &D::error(status, message));
-    if status == 429 {
+    if status == 429 && D::RETRY_AFTER {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response

@@ -1,11 +1,10 @@
 //! The demo's Anthropic Messages: reads as strictly as the real one, writes literal JSON.
 
-use std::collections::HashSet;
-
-use http::HeaderMap;
+use http::request::Parts;
 use serde_json::{Value, json};
 
-use super::generate::{Dialect, Refusal};
+use super::generate::{Dialect, Refusal, Turn};
+use super::read::{Calls, known, legal, list, nonempty, strings, text_of};
 use super::scenario::{Answer, Asked, Call, Choice, Ending, Stop, Tool, pieces};
 use super::stream::Step;
 
@@ -13,16 +12,29 @@ use super::stream::Step;
 /// one refuses what it did not sign.
 const SIGNATURE: &str = "ZGVtbyBzaWduYXR1cmU=";
 
+#[rustfmt::skip]
+const MEMBERS: [&str; 26] = [
+    "cache_control", "container", "context_management", "diagnostics", "inference_geo",
+    "max_tokens", "mcp_servers", "messages", "metadata", "model", "output_config",
+    "output_format", "service_tier", "speed", "stop_sequences", "stream", "system",
+    "temperature", "thinking", "tool_choice", "tools", "top_k", "top_p", "user_profile_id",
+    "workspace_id", "compaction",
+];
+
 #[derive(Debug)]
 pub(super) enum Messages {}
 
 impl Dialect for Messages {
-    fn read(headers: &HeaderMap, body: &Value) -> Result<Asked, Refusal> {
-        if !headers.contains_key("anthropic-version") {
+    fn read(parts: &Parts, body: &Value) -> Result<Asked, Refusal> {
+        if !parts.headers.contains_key("anthropic-version") {
             return Err(Refusal::new("anthropic-version: header is required"));
         }
+        known(body, &MEMBERS, "Extra inputs are not permitted")?;
         if body["max_tokens"].as_u64().is_none_or(|most| most == 0) {
             return Err(Refusal::new("max_tokens: field required, at least 1"));
+        }
+        if body["temperature"].as_f64().is_some_and(|heat| !(0.0..=1.0).contains(&heat)) {
+            return Err(Refusal::new("temperature: range: 0..1"));
         }
         read(body)
     }
@@ -41,7 +53,7 @@ impl Dialect for Messages {
         json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_demo"})
     }
 
-    fn whole(number: u64, asked: &Asked, answer: Answer) -> Value {
+    fn whole(Turn { number, asked, .. }: &Turn, answer: Answer) -> Value {
         let (stop, sequence) = stop_words(&answer.stop);
         let usage = usage(asked, answer.output_tokens());
         let thinking = answer
@@ -60,7 +72,8 @@ impl Dialect for Messages {
         })
     }
 
-    fn events(number: u64, asked: &Asked, answer: Answer) -> Box<dyn Iterator<Item = Step> + Send> {
+    fn events(turn: &Turn, answer: Answer) -> Box<dyn Iterator<Item = Step> + Send> {
+        let Turn { number, asked, .. } = turn;
         let mut start = vec![
             event(&json!({"type": "message_start", "message": {
                 "id": format!("msg_demo{number}"), "type": "message", "role": "assistant",
@@ -98,7 +111,7 @@ fn read(body: &Value) -> Result<Asked, Refusal> {
     let mut asked = Asked {
         model: body["model"].as_str().ok_or(Refusal::new("model: field required"))?.to_owned(),
         stream: body["stream"] == true,
-        tools: tools(body),
+        tools: tools(body)?,
         choice: match body["tool_choice"]["type"].as_str() {
             Some("none") => Choice::None,
             Some("any") => Choice::Any,
@@ -113,9 +126,8 @@ fn read(body: &Value) -> Result<Asked, Refusal> {
         ..Asked::default()
     };
     check_thinking(body, &asked)?;
-    let messages = body["messages"].as_array().filter(|messages| !messages.is_empty());
-    let messages = messages.ok_or(Refusal::new("messages: at least one message is required"))?;
-    let mut open: HashSet<&str> = HashSet::new();
+    let messages = nonempty(&body["messages"], "messages: at least one message is required")?;
+    let mut open = Calls::default();
     for message in messages {
         let (text, blocks) = match &message["content"] {
             Value::String(text) => (Some(text), [].as_slice()),
@@ -126,7 +138,7 @@ fn read(body: &Value) -> Result<Asked, Refusal> {
             Some("user") => {
                 asked.said.extend(text.cloned());
                 read_user(blocks, &mut open, &mut asked)?;
-                if !open.is_empty() {
+                if !open.are_closed() {
                     return Err(Refusal::new(
                         "`tool_use` ids were found without `tool_result` blocks immediately after",
                     ));
@@ -161,15 +173,14 @@ fn check_thinking(body: &Value, asked: &Asked) -> Result<(), Refusal> {
 }
 
 /// Closes the calls in `open` that it has results for.
-fn read_user(blocks: &[Value], open: &mut HashSet<&str>, asked: &mut Asked) -> Result<(), Refusal> {
+fn read_user(blocks: &[Value], open: &mut Calls<'_>, asked: &mut Asked) -> Result<(), Refusal> {
     for block in blocks {
         match block["type"].as_str() {
-            Some("text") => asked.said.push(nonempty(block)?.to_owned()),
+            Some("text") => asked.said.push(words(block)?.to_owned()),
             Some("image") => asked.images.push(media_type(block)),
             Some("document") => {}
             Some("tool_result") => {
-                let id = block["tool_use_id"].as_str().unwrap_or_default();
-                if !open.remove(id) {
+                if !open.close(&block["tool_use_id"]) {
                     return Err(Refusal::new(
                         "unexpected `tool_use_id` found in `tool_result` blocks",
                     ));
@@ -197,19 +208,21 @@ fn check_thought(messages: &[Value], asked: &Asked) -> Result<(), Refusal> {
 }
 
 /// The ids of the calls in it.
-fn read_assistant(blocks: &[Value]) -> Result<HashSet<&str>, Refusal> {
-    let mut ids = HashSet::new();
+fn read_assistant(blocks: &[Value]) -> Result<Calls<'_>, Refusal> {
+    let mut ids = Calls::default();
     for block in blocks {
         match block["type"].as_str() {
             Some("text") => {
-                nonempty(block)?;
+                words(block)?;
             }
             Some("thinking") if block["signature"] != SIGNATURE => {
                 return Err(Refusal::new("Invalid `signature` in `thinking` block"));
             }
             Some("thinking" | "redacted_thinking") => {}
             Some("tool_use") if block["input"].is_object() => {
-                ids.extend(block["id"].as_str());
+                legal(&block["id"], 128, "_-")?;
+                legal(&block["name"], 128, "_-")?;
+                ids.open(&block["id"]);
             }
             Some("tool_use") => return Err(Refusal::new("tool_use.input: must be an object")),
             _ => return Err(Refusal::new("messages: unknown type of content block")),
@@ -218,7 +231,7 @@ fn read_assistant(blocks: &[Value]) -> Result<HashSet<&str>, Refusal> {
     Ok(ids)
 }
 
-fn nonempty(block: &Value) -> Result<&str, Refusal> {
+fn words(block: &Value) -> Result<&str, Refusal> {
     let text = block["text"].as_str().filter(|text| !text.is_empty());
     text.ok_or(Refusal::new("text content blocks must be non-empty"))
 }
@@ -234,19 +247,18 @@ fn media_type(image: &Value) -> String {
     image["source"]["media_type"].as_str().unwrap_or("url").to_owned()
 }
 
-fn tools(body: &Value) -> Vec<Tool> {
-    let tools = body["tools"].as_array().into_iter().flatten();
-    let tool =
-        |tool: &Value| Tool { name: text_of(&tool["name"]), schema: tool["input_schema"].clone() };
-    tools.map(tool).collect()
-}
-
-pub(super) fn strings(list: &Value) -> Vec<String> {
-    list.as_array().into_iter().flatten().map(text_of).collect()
-}
-
-pub(super) fn text_of(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+fn tools(body: &Value) -> Result<Vec<Tool>, Refusal> {
+    let tool = |tool: &Value| {
+        // The vendor's own tools have a type, and no schema.
+        let own = tool["type"].as_str().is_some_and(|kind| kind != "custom");
+        legal(&tool["name"], 128, "_-")?;
+        if !own && tool["input_schema"]["type"] != "object" {
+            return Err(Refusal::new("tools.input_schema.type: must be object"));
+        }
+        let (name, schema) = (text_of(&tool["name"]), tool["input_schema"].clone());
+        Ok(Tool { name, schema, free_text: false })
+    };
+    list(&body["tools"]).iter().map(tool).collect()
 }
 
 fn stop_words(stop: &Stop) -> (&'static str, Option<&str>) {

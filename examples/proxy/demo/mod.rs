@@ -1,4 +1,5 @@
-//! A small upstream that answers at once: Anthropic Messages and OpenAI Chat Completions.
+//! A small upstream that answers at once and speaks all five protocols: Anthropic Messages, OpenAI
+//! Chat Completions (and the Completions before it), OpenAI Responses, Gemini, DashScope.
 //!
 //! The example proxy uses it when no upstream is configured, tests and benches as the far end of
 //! what they check. It writes its JSON by hand and knows nothing of the gateway, so that a fault
@@ -15,13 +16,20 @@
 //! | `demo-large-<KiB>` | a long text, 1024 KiB by default |
 //! | `demo-echo` | the request as it arrived, as JSON in the text |
 //! | `demo-gzip` | a whole answer in gzip, though none was asked for |
+//! | `demo-whole`, `demo-streamed` | no stream, or a stream, whatever was asked for |
 //!
 //! `GET /demo/state` counts the answers, `/demo/echo/...` shows any request as it arrived.
 
 mod chat;
+mod completions;
+mod dashscope;
+mod gemini;
 mod generate;
 mod messages;
+mod models;
 mod probe;
+mod read;
+mod responses;
 mod scenario;
 mod stream;
 
@@ -30,21 +38,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State as Extract};
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
-use http::{HeaderMap, StatusCode, Uri};
-use serde_json::{Value, json};
+use http::{Request, StatusCode, Uri};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use self::chat::Chat;
-use self::generate::{Dialect, answer, authorize, count_tokens, json_response};
+use self::completions::Completions;
+use self::dashscope::DashScope;
+use self::gemini::Gemini;
+use self::generate::{Dialect, answer, count_tokens, json_response};
 use self::messages::Messages;
+use self::responses::Responses;
 use self::stream::State;
-
-const MODELS: [&str; 4] = ["demo", "demo-tool", "demo-thinking", "demo-slow"];
 
 /// The upstream. Clones share their counters.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +71,7 @@ impl Demo {
         Self::default()
     }
 
-    /// Demands this key, as `x-api-key` or bearer token.
+    /// Demands this key, in any form that one of the vendors takes.
     pub(crate) fn key(mut self, key: &str) -> Self {
         self.key = Some(key.into());
         self
@@ -85,11 +95,21 @@ impl Demo {
 
     /// All of its routes; any other path is a 404 in JSON.
     pub(crate) fn router(self) -> Router {
+        let aigc = "/api/v1/services/aigc";
         Router::new()
             .route("/v1/messages", post(answer::<Messages>))
             .route("/v1/messages/count_tokens", post(count_tokens::<Messages>))
             .route("/v1/chat/completions", post(answer::<Chat>))
-            .route("/v1/models", get(models))
+            .route("/v1/completions", post(answer::<Completions>))
+            .route("/v1/responses", post(answer::<Responses>))
+            .route("/v1/responses/input_tokens", post(count_tokens::<Responses>))
+            .route(&format!("{aigc}/text-generation/generation"), post(answer::<DashScope>))
+            .route(&format!("{aigc}/multimodal-generation/generation"), post(answer::<DashScope>))
+            .route("/api/v1/tokenizer", post(count_tokens::<DashScope>))
+            .route("/v1/models", get(models::all))
+            .route("/v1beta/models", get(models::all))
+            .route("/v1/models/{id}", get(models::one).post(gemini))
+            .route("/v1beta/models/{id}", get(models::one).post(gemini))
             .merge(probe::router())
             .fallback(not_found)
             .layer(DefaultBodyLimit::disable())
@@ -97,30 +117,14 @@ impl Demo {
     }
 }
 
-/// The two protocols share the path; Messages clients send `anthropic-version`.
-async fn models(Extract(demo): Extract<Demo>, headers: HeaderMap) -> Response {
-    let messages = headers.contains_key("anthropic-version");
-    if authorize(&demo, &headers).is_err() {
-        let message = "invalid or missing API key";
-        let error =
-            if messages { Messages::error(401, message) } else { Chat::error(401, message) };
-        return json_response(StatusCode::UNAUTHORIZED, &error);
+/// The action stands behind the model's name, in one segment of the path.
+async fn gemini(demo: Extract<Demo>, request: Request<Body>) -> Response {
+    let path = request.uri().path().replace("%3A", ":");
+    match path.rsplit_once(':').map(|(_, action)| action) {
+        Some("generateContent" | "streamGenerateContent") => answer::<Gemini>(demo, request).await,
+        Some("countTokens") => count_tokens::<Gemini>(demo, request).await,
+        _ => json_response(StatusCode::NOT_FOUND, &Gemini::error(404, "no such action")),
     }
-    let body = if messages {
-        let created = "2026-11-21T00:00:00Z";
-        let data: Value = MODELS
-            .map(|id| json!({"type": "model", "id": id, "display_name": id, "created_at": created}))
-            .into_iter()
-            .collect();
-        json!({"data": data, "has_more": false, "first_id": MODELS[0], "last_id": MODELS[3]})
-    } else {
-        let data: Value = MODELS
-            .map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "demo"}))
-            .into_iter()
-            .collect();
-        json!({"object": "list", "data": data})
-    };
-    json_response(StatusCode::OK, &body)
 }
 
 async fn not_found(uri: Uri) -> Response {

@@ -1,4 +1,4 @@
-//! What tests ask the demo beside its two protocols, all under `/demo`.
+//! What tests ask the demo beside its protocols, all under `/demo`.
 
 use axum::Router;
 use axum::body::Body;

@@ -12,8 +12,10 @@ const DEFAULT_LARGE_KIB: usize = 1024;
 const SLOW_PAUSE: Duration = Duration::from_millis(100);
 /// Words of `demo-slow` without a stream.
 const SLOW_WORDS: usize = 50;
+/// What tools are called with that take text, not JSON.
+const FREE_TEXT: &str = "*** Begin Patch\n\"demo\"\n*** End Patch";
 
-/// What a request asks, read from either protocol.
+/// What a request asks, read from any protocol.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     pub(super) model: String,
@@ -28,7 +30,7 @@ pub(super) struct Asked {
     pub(super) choice: Choice,
     pub(super) one_call: bool,
     pub(super) thinking: bool,
-    /// The answer must be JSON of this schema.
+    /// The answer must be JSON of this schema; an empty one allows any.
     pub(super) schema: Option<Value>,
     pub(super) max_tokens: Option<u64>,
     pub(super) stop: Vec<String>,
@@ -41,7 +43,9 @@ pub(super) struct Asked {
 #[derive(Debug)]
 pub(super) struct Tool {
     pub(super) name: String,
+    /// `null` for a tool whose input is free text.
     pub(super) schema: Value,
+    pub(super) free_text: bool,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -66,7 +70,13 @@ pub(super) enum Scenario {
     Parallel,
     Thinking,
     Gzip,
-    Large { kib: usize },
+    Large {
+        kib: usize,
+    },
+    /// No stream, though one was asked for.
+    Whole,
+    /// A stream, though none was asked for.
+    Streamed,
 }
 
 impl Scenario {
@@ -89,8 +99,15 @@ impl Scenario {
             ("parallel", _) => Self::Parallel,
             ("thinking", _) => Self::Thinking,
             ("gzip", _) => Self::Gzip,
+            ("whole", _) => Self::Whole,
+            ("streamed", _) => Self::Streamed,
             _ => Self::Friendly,
         }
+    }
+
+    /// Whether the answer is a stream, given what was asked for.
+    pub(super) fn streams(self, asked: bool) -> bool {
+        self == Self::Streamed || (asked && self != Self::Whole)
     }
 
     /// How long to wait before each fragment of a stream, given the usual wait.
@@ -118,8 +135,9 @@ pub(super) struct Answer {
 pub(super) struct Call {
     pub(super) id: String,
     pub(super) name: String,
-    /// JSON.
+    /// JSON; free text for a tool that takes no JSON.
     pub(super) arguments: String,
+    pub(super) free_text: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -216,7 +234,9 @@ impl Answer {
 
 fn words(asked: &Asked) -> String {
     if let Some(schema) = &asked.schema {
-        return sample("", schema, 0).to_string();
+        let free = schema.as_object().is_none_or(Map::is_empty);
+        let value = if free { json!({"said": last_words(asked)}) } else { sample("", schema, 0) };
+        return value.to_string();
     }
     let mut text = if asked.results.is_empty() {
         format!("Hello from {}! You said: {}", asked.model, last_words(asked))
@@ -278,7 +298,13 @@ fn calls(asked: &Asked, scenario: Scenario, number: u64) -> Vec<Call> {
     let call = |(index, tool): (usize, &Tool)| Call {
         id: format!("call_demo{number}_{index}"),
         name: tool.name.clone(),
-        arguments: sample("", &tool.schema, 0).to_string(),
+        arguments: match &tool.schema {
+            _ if tool.free_text => FREE_TEXT.to_owned(),
+            // A tool without parameters.
+            Value::Null => "{}".to_owned(),
+            schema => sample("", schema, 0).to_string(),
+        },
+        free_text: tool.free_text,
     };
     tools.into_iter().enumerate().map(call).collect()
 }
@@ -288,8 +314,11 @@ fn sample(name: &str, schema: &Value, depth: usize) -> Value {
     if let Some(fixed) = schema.get("const").or_else(|| schema["enum"].get(0)) {
         return fixed.clone();
     }
+    // Gemini's own schemas shout.
     let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str());
-    match kind.unwrap_or(if schema["properties"].is_object() { "object" } else { "string" }) {
+    let kind = kind.map(str::to_ascii_lowercase);
+    let guess = if schema["properties"].is_object() { "object" } else { "string" };
+    match kind.as_deref().unwrap_or(guess) {
         _ if depth > MAX_DEPTH => Value::Null,
         "object" => {
             let properties = schema["properties"].as_object().into_iter().flatten();
@@ -335,6 +364,7 @@ mod tests {
             ("demo-large", Scenario::Large { kib: 1024 }),
             ("demo-large-2", Scenario::Large { kib: 2 }),
             ("demo-slow", Scenario::Slow),
+            ("demo-whole", Scenario::Whole),
         ] {
             assert_eq!(Scenario::of(model), scenario, "{model}");
         }
