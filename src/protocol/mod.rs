@@ -24,6 +24,7 @@ pub mod restore;
 pub mod scan;
 pub mod translate;
 
+mod call_id;
 mod data_url;
 mod endpoint;
 mod openai_error;

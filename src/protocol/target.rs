@@ -43,6 +43,11 @@ pub struct Target {
     /// Gemini: media of a tool's result stand inside of its response. Else beside it. Default
     /// false; models from version 3 on take it.
     pub media_in_results: bool,
+    /// Chat and Responses: tools of free text (`custom`) are taken. Else they go as functions of one
+    /// string, and so they do to any other protocol. Default true.
+    pub custom_tools: bool,
+    /// Chat: ids of calls must be nine letters or digits (Mistral). Default false.
+    pub short_call_ids: bool,
     /// DashScope: the model answers at `multimodal-generation`, also for words alone. Default
     /// false: only requests with media go there.
     pub multimodal_endpoint: bool,
@@ -83,6 +88,8 @@ impl Target {
         json_schema: true,
         stand_in_signatures: false,
         media_in_results: false,
+        custom_tools: true,
+        short_call_ids: false,
         multimodal_endpoint: false,
     };
 
@@ -177,6 +184,15 @@ impl Ids {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { seed, next: 0 }
+    }
+
+    /// Another maker of ids, which makes none that this one does.
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        // An odd constant: from one seed it makes as many others as there are.
+        let seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_add(self.next);
+        self.next += 1;
+        Self::new(seed)
     }
 
     /// `prefix` and 24 hexadecimal digits.

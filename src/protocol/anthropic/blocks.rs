@@ -1,10 +1,8 @@
 //! Content blocks, written. Requests and responses share them.
 
-use std::borrow::Cow;
-
 use bytes::BytesMut;
-use sha2::{Digest, Sha256};
 
+use crate::protocol::call_id::{hashed, is_word};
 use crate::protocol::json::{ArrayWriter, JsonStr, ObjectWriter, Raw};
 use crate::protocol::model::{
     CacheMark, Content, Media, MediaKind, MediaSource, Part, Rest, Seal, SealKind, Spelling,
@@ -25,20 +23,8 @@ pub(super) struct BlockWriter<'w, 's> {
     pub(super) report: &'w mut Reporter<'s>,
     /// Leading cache marks that are one too many.
     pub(super) surplus_marks: usize,
-    pub(super) call_ids: CallIds<'w>,
-}
-
-/// Where a tool call without an id gets one.
-pub(super) enum CallIds<'w> {
-    /// By position: the same history gives the same ids.
-    Positional {
-        /// Calls without an id so far.
-        calls: u32,
-        /// Results without an id so far.
-        results: u32,
-    },
-    /// A new one for each answer.
-    Unique(&'w mut Ids),
+    /// Makes ids for the calls of an answer that came without; a request has them all.
+    pub(super) ids: Option<&'w mut Ids>,
 }
 
 impl BlockWriter<'_, '_> {
@@ -83,7 +69,7 @@ impl BlockWriter<'_, '_> {
         let ours = seal.as_ref().is_some_and(|seal| seal.vendor == Vendor::Anthropic);
         let readable = text.is_some_and(|text| !text.is_empty());
         // Only an answer is given new ids.
-        let to_client = matches!(self.call_ids, CallIds::Unique(_));
+        let to_client = self.ids.is_some();
         if ours || (readable && to_client) {
             return true;
         }
@@ -254,7 +240,7 @@ impl BlockWriter<'_, '_> {
 
     fn tool_use(&mut self, object: &mut ObjectWriter<'_>, call: &ToolCall<'_>) {
         object.plain("type", "tool_use");
-        let id = self.call_id(&call.id, Of::Call);
+        let id = self.call_id(&call.id);
         object.str("id", &id);
         object.str("name", &call.name);
         if let Some(seal) = &call.seal {
@@ -288,7 +274,7 @@ impl BlockWriter<'_, '_> {
 
     fn tool_result(&mut self, object: &mut ObjectWriter<'_>, result: &ToolResult<'_>) {
         object.plain("type", "tool_result");
-        let id = self.call_id(&result.call_id, Of::Result);
+        let id = self.call_id(&result.call_id);
         object.str("tool_use_id", &id);
         if !result.parts.is_empty() || result.spelling.has(Spelling::EMPTY_LIST) {
             self.contents(object, &result.parts, result.plain);
@@ -298,50 +284,19 @@ impl BlockWriter<'_, '_> {
         }
     }
 
-    /// The id as it is where Messages takes it, else another that both call and result get.
-    fn call_id<'a>(&mut self, id: &'a JsonStr<'_>, of: Of) -> JsonStr<'a> {
-        if self.native {
-            return id.borrow();
-        }
-        if !id.is_empty() {
-            return valid_call_id(id);
-        }
-        match (&mut self.call_ids, of) {
-            (CallIds::Unique(ids), _) => JsonStr::from_plain(ids.make("toolu_")),
-            (CallIds::Positional { calls, .. }, Of::Call) => positional(calls),
-            (CallIds::Positional { results, .. }, Of::Result) => positional(results),
+    fn call_id<'a>(&mut self, id: &'a JsonStr<'_>) -> JsonStr<'a> {
+        match &mut self.ids {
+            Some(ids) if id.is_empty() && !self.native => JsonStr::from_plain(ids.make("toolu_")),
+            _ if self.native => id.borrow(),
+            _ => valid_call_id(id),
         }
     }
 }
 
-/// Whose id.
-enum Of {
-    Call,
-    Result,
-}
-
-fn positional(count: &mut u32) -> JsonStr<'static> {
-    let id = format!("call_{count}");
-    *count += 1;
-    JsonStr::from_plain(id)
-}
-
-/// Messages takes ids of `[a-zA-Z0-9_-]+`; any other is replaced by one made of its hash, so that
-/// a call and its result still meet.
+/// The id as it is where Messages takes it, else another that both call and result get.
 pub(super) fn valid_call_id<'a>(id: &'a JsonStr<'_>) -> JsonStr<'a> {
     let plain = id.decode();
-    if plain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
-        return id.borrow();
-    }
-    let digest = Sha256::digest(plain.as_bytes());
-    let mut mapped = String::with_capacity("call_".len() + 24);
-    mapped.push_str("call_");
-    for byte in digest.iter().take(12) {
-        for digit in [byte >> 4, byte & 15] {
-            mapped.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
-    }
-    JsonStr::from_plain(Cow::Owned(mapped))
+    if is_word(&plain) { id.borrow() } else { JsonStr::from_plain(hashed(&plain)) }
 }
 
 #[cfg(test)]

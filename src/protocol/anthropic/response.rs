@@ -15,7 +15,7 @@
 
 use bytes::BytesMut;
 
-use super::blocks::{BlockWriter, CallIds};
+use super::blocks::BlockWriter;
 use super::parts::{Contents, read_contents};
 use super::usage;
 use super::wire::{Result, keep, lenient_str, nullable, skip, write_opt_raw};
@@ -194,8 +194,8 @@ pub fn write(
     object.plain("role", "assistant");
     object.str("model", &model);
 
-    let call_ids = CallIds::Unique(&mut answer.ids);
-    let mut blocks = BlockWriter { native, report, surplus_marks: 0, call_ids };
+    let ids = Some(&mut answer.ids);
+    let mut blocks = BlockWriter { native, report, surplus_marks: 0, ids };
     let candidate = response.candidates.iter().find(|candidate| candidate.index == 0);
     let parts = candidate.map_or(&[][..], |candidate| &candidate.parts);
     object.array("content", |array| blocks.parts(parts, array));

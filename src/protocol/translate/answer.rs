@@ -81,13 +81,15 @@ pub fn response(
     let text = utf8(body)?;
     let mut response = read_response(from, text)?;
     answer.origin = Some(from);
-    give_back(&mut response, to, &answer);
+    give_back(&mut response, to, &mut answer);
     write_response(&response, text, to, answer)
 }
 
 /// Gives a finished answer what its request had to give up.
-pub(super) fn give_back(response: &mut Response<'_>, to: Protocol, answer: &Answer) {
+pub(super) fn give_back(response: &mut Response<'_>, to: Protocol, answer: &mut Answer) {
     if response.origin != to {
+        let ids = answer.ids.fork();
+        answer.restore.with_ids(ids);
         answer.restore.response(response);
         Sealer::new(response.origin, to).response(response);
     }
@@ -123,7 +125,7 @@ pub fn response_as_stream(
 ) -> Result<TranslatedAnswer, TranslateError> {
     let mut response = read_response(from, utf8(body)?)?;
     answer.origin = Some(from);
-    give_back(&mut response, to, &answer);
+    give_back(&mut response, to, &mut answer);
     let mut writer = (codec(to)?.writer)(answer);
     let mut out = BytesMut::with_capacity(body.len() + 1024);
     play(&response, &mut |event| writer.write(event, &mut out));

@@ -74,7 +74,8 @@ struct Back(Option<Box<(Restore, Sealer)>>);
 
 impl Back {
     fn new(from: Protocol, to: Protocol, answer: &mut Answer) -> Self {
-        let restore = std::mem::take(&mut answer.restore);
+        let mut restore = std::mem::take(&mut answer.restore);
+        restore.with_ids(answer.ids.fork());
         Self((from != to).then(|| Box::new((restore, Sealer::new(from, to)))))
     }
 
@@ -193,7 +194,7 @@ impl Folder {
         reader.finish(&mut |event| fold.event(event));
         let mut response = self.fold.finish()?;
         answer.origin = Some(response.origin);
-        give_back(&mut response, to, &answer);
+        give_back(&mut response, to, &mut answer);
         write_response(&response, "", to, answer)
     }
 }

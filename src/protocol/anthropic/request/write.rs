@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use crate::protocol::Protocol;
-use crate::protocol::anthropic::blocks::{BlockWriter, CallIds};
+use crate::protocol::anthropic::blocks::BlockWriter;
 use crate::protocol::anthropic::wire::{write_opt_raw, write_opt_str};
 use crate::protocol::json::{JsonStr, Kind, Number, ObjectWriter, Raw};
 use crate::protocol::model::{OutputFormat, Request, Role, Show, Tool, ToolChoice, ToolKind};
@@ -22,8 +22,7 @@ pub fn write(
     out: &mut BytesMut,
 ) {
     let native = request.origin == Protocol::Anthropic;
-    let call_ids = CallIds::Positional { calls: 0, results: 0 };
-    let blocks = BlockWriter { native, report, surplus_marks: 0, call_ids };
+    let blocks = BlockWriter { native, report, surplus_marks: 0, ids: None };
     let mut writer = Writer { request, blocks, object: ObjectWriter::begin(out) };
     if native {
         writer.native();

@@ -184,9 +184,9 @@ fn a_call_turn_without_user_behind_it_gets_one() {
 #[test]
 fn call_ids_and_arguments() {
     let mut request = chat();
-    let calls = vec![call("functions.f:0", "{"), call("", "[1]"), call("", "{}")];
+    let calls = vec![call("functions.f:0", "{"), call("b", "[1]"), call("c", "{}")];
     request.turns.push(turn(Role::Assistant, calls));
-    let results = vec![result("functions.f:0", "1"), result("", "2"), result("", "3")];
+    let results = vec![result("functions.f:0", "1"), result("b", "2"), result("c", "3")];
     request.turns.push(turn(Role::User, results));
     let (body, report) = write(&request);
     let ids = |message: usize, member: &str| -> Vec<String> {
@@ -194,7 +194,7 @@ fn call_ids_and_arguments() {
         blocks.iter().map(|block| block[member].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(ids(1, "id"), ids(2, "tool_use_id"));
-    assert_eq!(ids(1, "id")[1..], ["call_0", "call_1"]);
+    assert_eq!(ids(1, "id")[1..], ["b", "c"]);
     let inputs: Vec<_> =
         body["messages"][1]["content"].as_array().unwrap().iter().map(|b| &b["input"]).collect();
     assert_eq!(inputs, [&json!({"input": "{"}), &json!({"input": "[1]"}), &json!({})]);

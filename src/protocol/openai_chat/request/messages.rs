@@ -1,22 +1,15 @@
 //! Writes turns and instructions as the flat list of messages that Chat has.
 
-use std::collections::VecDeque;
-
-use sha2::{Digest, Sha256};
-
 use crate::protocol::Protocol;
 use crate::protocol::json::{ArrayWriter, JsonStr, ObjectWriter};
 use crate::protocol::model::{
     CacheMark, Content, Instruction, Media, MediaKind, MediaSource, Part, Place, Request, Rest,
-    Role, Seal, Spelling, ToolCall, ToolResult, Turn, Vendor,
+    Role, Seal, Spelling, ToolResult, Turn, Vendor,
 };
 use crate::protocol::openai_chat::content::{piece_of, write_media, write_own, write_text};
 use crate::protocol::openai_chat::message::{texts, write_said};
 use crate::protocol::openai_chat::wire::push_joined;
 use crate::protocol::report::{Reporter, Severity};
-
-/// Longest id of a tool call that OpenAI takes, in characters.
-const MAX_ID: usize = 64;
 
 /// Writes all messages.
 pub(super) fn write<'m, 'a>(
@@ -25,7 +18,7 @@ pub(super) fn write<'m, 'a>(
     items: &mut ArrayWriter<'_>,
 ) {
     let own = request.origin == Protocol::OpenAiChat;
-    let mut writer = Messages { own, report, held: Vec::new(), unnamed: VecDeque::new() };
+    let mut writer = Messages { own, report, held: Vec::new() };
     writer.top(request, items);
     let mut between = request.instructions.iter().filter(|it| it.place != Place::Top).peekable();
     for (index, turn) in request.turns.iter().enumerate() {
@@ -37,7 +30,7 @@ pub(super) fn write<'m, 'a>(
         }
         match turn.role {
             Role::User => writer.user(turn, items),
-            Role::Assistant => writer.assistant(index, turn, items),
+            Role::Assistant => writer.assistant(turn, items),
         }
     }
     between.for_each(|it| writer.instruction(it, items));
@@ -54,8 +47,6 @@ struct Messages<'m, 'a, 'r> {
     /// Media of tool results: a tool message holds only text, so they follow the last result of
     /// the batch in a user message.
     held: Vec<Item<'m, 'a>>,
-    /// Calls that came without an id: name and the id that they were given.
-    unnamed: VecDeque<(&'m JsonStr<'a>, String)>,
 }
 
 /// What a user message is made of.
@@ -143,13 +134,9 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
         }
         let mut content = Vec::new();
         result.parts.iter().for_each(|part| self.collect(part, &mut content));
-        let id = self.result_id(result);
         items.object(|message| {
             message.plain("role", "tool");
-            match &id {
-                Some(id) => message.plain("tool_call_id", id),
-                None => message.str("tool_call_id", &result.call_id),
-            }
+            message.str("tool_call_id", &result.call_id);
             let words = content.iter().filter_map(|item| match item {
                 Item::Text(text) => Some(*text),
                 Item::Media(_) => None,
@@ -162,18 +149,6 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
             self.report.string(&result.call_id, Severity::Degrade, reason);
         }
         self.report_marks(part);
-    }
-
-    /// The id of a result where it cannot stay as it is.
-    fn result_id(&mut self, result: &ToolResult<'_>) -> Option<String> {
-        if !result.call_id.is_empty() {
-            return hashed_id(&result.call_id);
-        }
-        let named = result
-            .name
-            .as_ref()
-            .and_then(|name| self.unnamed.iter().position(|(call, _)| *call == name));
-        self.unnamed.remove(named.unwrap_or(0)).map(|(_, id)| id)
     }
 
     /// Adds what a user message of Chat can say of a part, and reports the rest of it.
@@ -222,7 +197,7 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
         self.report.piece(piece_of(media), Severity::Fatal, reason);
     }
 
-    fn assistant(&mut self, index: usize, turn: &'m Turn<'a>, items: &mut ArrayWriter<'_>) {
+    fn assistant(&mut self, turn: &'m Turn<'a>, items: &mut ArrayWriter<'_>) {
         self.release(items);
         if self.own {
             items.object(|message| {
@@ -242,17 +217,9 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
         if parts.is_empty() {
             return;
         }
-        self.unnamed = name_calls(index, turn).collect();
-        let mut given = self.unnamed.iter();
         items.object(|message| {
             message.plain("role", "assistant");
-            write_said(message, &parts, Spelling::default(), false, |call| {
-                if call.id.is_empty() {
-                    given.next().map(|(_, id)| id.clone())
-                } else {
-                    hashed_id(&call.id)
-                }
-            });
+            write_said(message, &parts, Spelling::default(), false, |_| None);
         });
     }
 
@@ -304,31 +271,6 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
 
 fn is_foreign(seal: &Seal<'_>) -> bool {
     !seal.data.is_empty() && seal.vendor != Vendor::Unknown
-}
-
-/// Ids for calls that came without: by position, so that the same history gives the same ids.
-fn name_calls<'m, 'a>(
-    index: usize,
-    turn: &'m Turn<'a>,
-) -> impl Iterator<Item = (&'m JsonStr<'a>, String)> {
-    let unnamed = turn.parts.iter().filter_map(|part| match &part.content {
-        Content::ToolCall(ToolCall { id, name, .. }) if id.is_empty() => Some(name),
-        _ => None,
-    });
-    unnamed.enumerate().map(move |(n, name)| (name, format!("call_{index}_{n}")))
-}
-
-/// Another id for one that is too long: the same for the call and its result.
-fn hashed_id(id: &JsonStr<'_>) -> Option<String> {
-    const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let plain = id.decode();
-    if plain.chars().count() <= MAX_ID {
-        return None;
-    }
-    let hash = Sha256::digest(plain.as_bytes());
-    let mut short = String::from("call_");
-    short.extend(hash.iter().take(24).map(|byte| char::from(DIGITS[usize::from(byte % 32)])));
-    Some(short)
 }
 
 /// Writes a user message of a request of another protocol; nothing where there is nothing to say.

@@ -5,11 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{json as parse, write_request, write_response};
-use crate::protocol::json::{JsonStr, Raw};
-use crate::protocol::model::{
-    Content, Part, Place, Request, Role, SealKind, Stop, StopReason, ToolArguments, ToolCall,
-    ToolCallKind, ToolResult, Turn, Vendor,
-};
+use crate::protocol::json::JsonStr;
+use crate::protocol::model::{Content, Place, Role, SealKind, Stop, StopReason, Vendor};
 use crate::protocol::openai_chat::{request, response};
 use crate::protocol::report::{Reporter, Severity};
 use crate::protocol::{Answer, Protocol, Target, anthropic};
@@ -299,57 +296,6 @@ fn messages_requests() {
         losses.sort();
         assert_eq!(lost, losses, "{given}");
     }
-}
-
-#[test]
-fn long_ids_change_alike() {
-    let id = "t".repeat(65);
-    let (written, _) = from_messages(
-        &json!({"messages":[
-            {"role":"assistant","content":[{"type":"tool_use","id":id,"name":"f","input":{}}]},
-            {"role":"user","content":[{"type":"tool_result","tool_use_id":id,"content":"r"}]}]})
-        .to_string(),
-    );
-    let short = written["messages"][0]["tool_calls"][0]["id"].as_str().unwrap();
-    assert_eq!(written["messages"][1]["tool_call_id"], short);
-    assert!(short.len() == 29 && short.starts_with("call_"), "{short}");
-}
-
-#[test]
-fn calls_without_ids_are_paired() {
-    let call = |name: &'static str| {
-        Part::new(Content::ToolCall(ToolCall {
-            id: JsonStr::default(),
-            name: JsonStr::from_plain(name),
-            arguments: ToolArguments::Json(Raw::literal("{}")),
-            kind: ToolCallKind::Function,
-            seal: None,
-            item_id: None,
-            spelling: Default::default(),
-        }))
-    };
-    let result = |name: &'static str| {
-        Part::new(Content::ToolResult(ToolResult {
-            call_id: JsonStr::default(),
-            name: Some(JsonStr::from_plain(name)),
-            parts: vec![Part::text(JsonStr::from_plain(name))],
-            plain: true,
-            is_error: None,
-            kind: ToolCallKind::Function,
-            spelling: Default::default(),
-        }))
-    };
-    let mut request = Request::new(Protocol::Gemini);
-    request.turns = vec![
-        Turn { parts: vec![call("f"), call("g"), call("f")], ..Turn::new(Role::Assistant) },
-        Turn { parts: vec![result("g"), result("f"), result("f")], ..Turn::new(Role::User) },
-    ];
-    let mut out = BytesMut::new();
-    request::write(&request, &Target::default(), &mut Reporter::new(""), &mut out);
-    let written: Value = serde_json::from_slice(&out).unwrap();
-    let ids: Vec<_> =
-        (1..4).map(|at| written["messages"][at]["tool_call_id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["call_0_1", "call_0_0", "call_0_2"]);
 }
 
 #[test]
