@@ -4,15 +4,9 @@ use std::borrow::Cow;
 
 use http::Uri;
 use http::uri::PathAndQuery;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::EditError;
-
-/// All but what RFC 3986, section 2.3, leaves unreserved.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-const GENERATE: &str = "generateContent";
-const STREAM: &str = "streamGenerateContent";
+use crate::protocol::gemini::path::{GENERATE, ModelPath, STREAM, encoded};
 
 /// The model that a Gemini path names, percent-decoded; `None` for any other path.
 ///
@@ -24,13 +18,12 @@ const STREAM: &str = "streamGenerateContent";
 /// ```
 #[must_use]
 pub fn gemini_model(path: &str) -> Option<Cow<'_, str>> {
-    let (_, model, _) = parts(path)?;
-    Some(percent_decode_str(model).decode_utf8_lossy())
+    ModelPath::parse(path).map(|path| path.decoded_model())
 }
 
 /// Whether a Gemini path asks for a stream.
 pub(super) fn gemini_streams(path: &str) -> bool {
-    parts(path).is_some_and(|(_, _, action)| action == STREAM)
+    ModelPath::parse(path).is_some_and(|path| path.streams())
 }
 
 /// Names another model in a Gemini path. Query and action stay.
@@ -46,8 +39,8 @@ pub fn set_gemini_model(uri: &mut Uri, model: &str) -> Result<(), EditError> {
     if unsafe_name {
         return Err(EditError::UnsafeModel);
     }
-    let (before, _, action) = parts(uri.path()).ok_or(EditError::Shape("path"))?;
-    let path = format!("{before}{}:{action}", utf8_percent_encode(model, RESERVED));
+    let ModelPath { before, action, .. } = parts(uri)?;
+    let path = format!("{before}{}:{action}", encoded(model));
     let query = uri.query().map(str::to_owned);
     set_path(uri, path, query.as_deref())
 }
@@ -57,7 +50,7 @@ pub fn set_gemini_model(uri: &mut Uri, model: &str) -> Result<(), EditError> {
 /// # Errors
 /// [`EditError::Shape`] when the path is none of Gemini's.
 pub fn set_gemini_stream(uri: &mut Uri, stream: bool) -> Result<(), EditError> {
-    let (before, model, action) = parts(uri.path()).ok_or(EditError::Shape("path"))?;
+    let ModelPath { before, model, action, .. } = parts(uri)?;
     if action != GENERATE && action != STREAM {
         return Err(EditError::Shape("path"));
     }
@@ -72,17 +65,8 @@ pub fn set_gemini_stream(uri: &mut Uri, stream: bool) -> Result<(), EditError> {
     set_path(uri, path, (!query.is_empty()).then_some(query.as_str()))
 }
 
-/// All before the model (with the slash), the model, the action.
-fn parts(path: &str) -> Option<(&str, &str, &str)> {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let slash = path.rfind('/')?;
-    let collection = path[..slash].rsplit('/').next()?;
-    if collection != "models" && collection != "tunedModels" {
-        return None;
-    }
-    let (before, last) = path.split_at(slash + 1);
-    let (model, action) = last.rsplit_once(':')?;
-    Some((before, model, action))
+fn parts(uri: &Uri) -> Result<ModelPath<'_>, EditError> {
+    ModelPath::parse(uri.path()).ok_or(EditError::Shape("path"))
 }
 
 fn set_path(uri: &mut Uri, mut path: String, query: Option<&str>) -> Result<(), EditError> {

@@ -7,10 +7,14 @@ pub mod request;
 pub mod response;
 pub mod stream;
 
+pub(in crate::protocol) mod path;
+
 #[allow(dead_code)]
 mod part_writer;
 #[allow(dead_code)]
 mod parts;
+#[allow(dead_code)]
+mod schema;
 #[allow(dead_code)]
 mod wire;
 

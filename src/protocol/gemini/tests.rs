@@ -1,1 +1,5 @@
+mod corpus;
+mod foreign;
+mod golden;
 mod parts;
+mod requests;

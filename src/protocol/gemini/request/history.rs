@@ -1,0 +1,118 @@
+//! The conversation of another protocol, under the rules of Gemini.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use crate::protocol::gemini::part_writer::{PartWriter, media_beside};
+use crate::protocol::model::{Content, Part, Request, Role};
+use crate::protocol::report::Severity;
+
+/// A content to be written: parts of one or more turns of the hub.
+#[derive(Debug)]
+pub(super) struct Message<'r, 'a> {
+    pub(super) role: Role,
+    pub(super) parts: Vec<&'r Part<'a>>,
+}
+
+/// Drops what Gemini cannot carry, joins neighbours of one role, and puts all results of a batch
+/// of calls, in the order of the calls, at the head of the content right behind it.
+pub(super) fn arrange<'r, 'a>(
+    request: &'r Request<'a>,
+    writer: &mut PartWriter<'_, '_>,
+) -> Vec<Message<'r, 'a>> {
+    let mut messages = Vec::new();
+    for turn in &request.turns {
+        if let Some(name) = &turn.name {
+            writer.lose(name.escaped(), Severity::Degrade, "Gemini has no names of authors");
+        }
+        writer.report.rest(&turn.rest);
+        let parts = turn.parts.iter().filter(|part| writer.carries(part)).collect();
+        push_joined(&mut messages, Message { role: turn.role, parts });
+    }
+    place_results(messages, writer)
+}
+
+fn push_joined<'r, 'a>(messages: &mut Vec<Message<'r, 'a>>, message: Message<'r, 'a>) {
+    match messages.last_mut() {
+        _ if message.parts.is_empty() => {}
+        Some(last) if last.role == message.role => last.parts.extend(message.parts),
+        _ => messages.push(message),
+    }
+}
+
+fn place_results<'r, 'a>(
+    mut messages: Vec<Message<'r, 'a>>,
+    writer: &mut PartWriter<'_, '_>,
+) -> Vec<Message<'r, 'a>> {
+    let batches = take_results(&mut messages, writer);
+    let mut placed = Vec::with_capacity(messages.len() + 1);
+    let mut behind = Vec::new();
+    for (mut message, batch) in messages.into_iter().zip(batches) {
+        if message.role == Role::User {
+            behind.append(&mut message.parts);
+            message.parts = std::mem::take(&mut behind);
+        } else {
+            let parts = std::mem::take(&mut behind);
+            push_joined(&mut placed, Message { role: Role::User, parts });
+        }
+        push_joined(&mut placed, message);
+        behind = batch.in_order(writer);
+    }
+    push_joined(&mut placed, Message { role: Role::User, parts: behind });
+    placed
+}
+
+/// The results of one content's calls, each with the place of its call.
+#[derive(Default)]
+struct Batch<'r, 'a> {
+    results: Vec<(usize, &'r Part<'a>)>,
+}
+
+impl<'r, 'a> Batch<'r, 'a> {
+    /// The results as their calls stand, then the media that have no place in them.
+    fn in_order(mut self, writer: &mut PartWriter<'_, '_>) -> Vec<&'r Part<'a>> {
+        self.results.sort_by_key(|(call, _)| *call);
+        let mut parts: Vec<_> = self.results.iter().map(|(_, part)| *part).collect();
+        if writer.media_in_results {
+            return parts;
+        }
+        for (_, part) in self.results {
+            if let Content::ToolResult(result) = &part.content {
+                parts.extend(media_beside(result).filter(|part| writer.carries(part)));
+            }
+        }
+        parts
+    }
+}
+
+/// Takes the results out of the messages; the list says for each message what it called for.
+fn take_results<'r, 'a>(
+    messages: &mut [Message<'r, 'a>],
+    writer: &mut PartWriter<'_, '_>,
+) -> Vec<Batch<'r, 'a>> {
+    let mut batches: Vec<Batch<'_, '_>> = messages.iter().map(|_| Batch::default()).collect();
+    let mut calls: HashMap<Cow<'r, str>, (usize, usize)> = HashMap::new();
+    for (index, message) in messages.iter_mut().enumerate() {
+        let mut place = 0;
+        message.parts.retain(|part| match &part.content {
+            Content::ToolCall(call) => {
+                calls.insert(call.id.decode(), (index, place));
+                place += 1;
+                true
+            }
+            Content::ToolResult(result) => {
+                let asked = calls.get(&result.call_id.decode()).copied();
+                match asked.and_then(|(at, place)| Some((batches.get_mut(at)?, place))) {
+                    Some((batch, place)) => batch.results.push((place, *part)),
+                    None => {
+                        let id = result.call_id.escaped();
+                        writer.lose(id, Severity::Fatal, "a tool result without its call");
+                    }
+                }
+                false
+            }
+            _ => true,
+        });
+    }
+    batches
+}
