@@ -45,6 +45,8 @@ impl Spelling {
     pub const IN_GROUP: Self = Self(1 << 24);
     /// `include` asked for encrypted thinking (Responses).
     pub const ENCRYPTED_THINKING: Self = Self(1 << 25);
+    /// A tool choice named its tool in an inner object, as Chat has it (Responses).
+    pub const NESTED_CHOICE: Self = Self(1 << 26);
 
     /// Adds a mark.
     pub fn set(&mut self, mark: Self) {

@@ -73,7 +73,7 @@ pub enum GroupPlace {
     Messages {
         /// Turns before it.
         turns: usize,
-        /// Instructions before it.
+        /// Instructions before it, without those at the top.
         instructions: usize,
     },
 }

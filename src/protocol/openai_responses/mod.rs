@@ -6,9 +6,7 @@ pub mod request;
 pub mod response;
 pub mod stream;
 
-#[allow(dead_code, reason = "its readers and writers follow")]
 mod content;
-#[allow(dead_code, reason = "its readers and writers follow")]
+mod items;
 mod reasoning;
-#[allow(dead_code, reason = "its readers and writers follow")]
 mod wire;

@@ -1,0 +1,105 @@
+use super::{history, settings, tools};
+use crate::protocol::Protocol;
+use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind};
+use crate::protocol::model::{Request, Spelling};
+
+/// Reads a request. Texts, schemas and media are not copied.
+///
+/// Adjacent items of the model (messages, thinking, calls) become one turn; so do adjacent results
+/// of tools. System and developer messages become instructions at the place where they stood.
+/// Tools of a `namespace` and those that the conversation adds are read as any others, the former
+/// with the name of their namespace in front. What `previous_response_id`, `conversation` or an
+/// `item_reference` name is only at the vendor.
+///
+/// # Errors
+/// When the text is no JSON object or a known member is of another kind than the protocol has; the
+/// error names it.
+pub fn read(text: &str) -> Result<Request<'_>, JsonError> {
+    let mut request = Request::new(Protocol::OpenAiResponses);
+    let (mut named, mut choice) = (Vec::new(), None);
+    let mut c = Cursor::new(text);
+    c.object(|key, c| {
+        request.anchor(&key, None, c)?;
+        match &*key.decode() {
+            _ if c.kind()? == Kind::Null => request.rest.keep(key.clone(), c.raw()?),
+            "instructions" => history::read_instructions(&mut request, c)?,
+            "input" => named = history::read_input(&mut request, &key, c)?,
+            "tools" => tools::read_list(&mut request, c)?,
+            "tool_choice" => choice = Some(c.raw()?),
+            name => read_member(&mut request, &key, name, c)?,
+        }
+        Ok(())
+    })?;
+    c.end()?;
+    tools::unite_names(&mut request, named);
+    request.tool_choice = choice.map(|raw| tools::read_choice(&mut request, raw));
+    Ok(request)
+}
+
+fn read_member<'a>(
+    request: &mut Request<'a>,
+    key: &JsonStr<'a>,
+    name: &str,
+    c: &mut Cursor<'a>,
+) -> Result<(), JsonError> {
+    match name {
+        "model" => request.model = c.string()?,
+        "parallel_tool_calls" => request.parallel_tool_calls = Some(c.bool()?),
+        "text" => settings::read_text(request, c)?,
+        "reasoning" => settings::read_reasoning(request, c)?,
+        "include" => settings::read_include(request, key, c)?,
+        "max_output_tokens" => request.max_output_tokens = Some(c.number()?),
+        "top_logprobs" => request.logprobs.top = Some(c.number()?),
+        "stream" => request.stream = Some(c.bool()?),
+        "store" => request.state.store = Some(c.bool()?),
+        "previous_response_id" => request.state.previous_response_id = Some(c.string()?),
+        "conversation" => request.state.conversation = Some(c.raw()?),
+        "safety_identifier" | "user" if request.end_user.is_none() => {
+            request.end_user = Some(c.string()?);
+            if name == "user" {
+                request.spelling.set(Spelling::LEGACY_USER);
+            }
+        }
+        "metadata" => request.metadata = Some(c.raw()?),
+        "service_tier" => request.service_tier = Some(c.string()?),
+        "prompt_cache_key" => request.cache_key = Some(c.string()?),
+        _ => {
+            if !read_sampling(request, name, c)? {
+                request.rest.keep(key.clone(), c.raw()?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a member that says how to sample; false for any other. OpenAI knows only the first two
+/// here, but other vendors of this protocol take them from a caller who knows.
+fn read_sampling<'a>(
+    request: &mut Request<'a>,
+    name: &str,
+    c: &mut Cursor<'a>,
+) -> Result<bool, JsonError> {
+    let sampling = &mut request.sampling;
+    match name {
+        "temperature" => sampling.temperature = Some(c.number()?),
+        "top_p" => sampling.top_p = Some(c.number()?),
+        "top_k" => sampling.top_k = Some(c.number()?),
+        "seed" => sampling.seed = Some(c.number()?),
+        "frequency_penalty" => sampling.frequency_penalty = Some(c.number()?),
+        "presence_penalty" => sampling.presence_penalty = Some(c.number()?),
+        "repetition_penalty" => sampling.repetition_penalty = Some(c.number()?),
+        "stop" if c.kind()? == Kind::String => {
+            request.spelling.set(Spelling::PLAIN_STOP);
+            sampling.stop = Some(vec![c.string()?]);
+        }
+        "stop" => {
+            let stop = sampling.stop.insert(Vec::new());
+            c.array(|_, c| {
+                stop.push(c.string()?);
+                Ok(())
+            })?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
