@@ -1,9 +1,12 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+
+use super::keep_alive::KeepAlive;
 
 pin_project! {
     /// An event stream that passes as it is, and says so when it breaks.
@@ -18,6 +21,7 @@ pin_project! {
         last_words: Option<Bytes>,
         border: Border,
         ended: bool,
+        keep_alive: Option<(KeepAlive, Bytes)>,
     }
 }
 
@@ -47,7 +51,15 @@ impl<B> GuardBody<B> {
     pub fn new(body: B, last_words: Bytes) -> Self {
         // Before the first byte is a border too.
         let border = Border { last: *b"\n\n\n\n" };
-        Self { body, last_words: Some(last_words), border, ended: false }
+        Self { body, last_words: Some(last_words), border, ended: false, keep_alive: None }
+    }
+
+    /// Sends `event`, a whole event or comment, between two events whenever nothing was sent for
+    /// so long. Default never. Needs a tokio runtime with its timer.
+    #[must_use]
+    pub fn keep_alive(mut self, interval: Duration, event: Bytes) -> Self {
+        self.keep_alive = Some((KeepAlive::new(interval), event));
+        self
     }
 }
 
@@ -63,7 +75,18 @@ impl<B: Body<Data = Bytes>> Body for GuardBody<B> {
         if *this.ended {
             return Poll::Ready(None);
         }
-        let frame = ready!(this.body.poll_frame(cx));
+        let Poll::Ready(frame) = this.body.poll_frame(cx) else {
+            let Some((keep_alive, event)) = this.keep_alive else { return Poll::Pending };
+            loop {
+                ready!(keep_alive.poll_silence(cx));
+                if this.border.holds() {
+                    return Poll::Ready(Some(Ok(Frame::data(event.clone()))));
+                }
+            }
+        };
+        if let Some((keep_alive, _)) = this.keep_alive {
+            keep_alive.sent();
+        }
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -90,5 +113,48 @@ impl<B: Body<Data = Bytes>> Body for GuardBody<B> {
         let mut hint = SizeHint::new();
         hint.set_lower(if self.ended { 0 } else { self.body.size_hint().lower() });
         hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_helpers::{Frames, Step, step};
+
+    fn guarded(script: impl IntoIterator<Item = Step>) -> GuardBody<Frames> {
+        let interval = Duration::from_secs(15);
+        GuardBody::new(Frames::new(script), Bytes::from_static(b"broken"))
+            .keep_alive(interval, Bytes::from_static(b": ping\n\n"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_broken_only_between_events() {
+        let script: [Step; 5] =
+            ["data: a\n\n".into(), Step::Pending, "data:".into(), Step::Pending, " b\n\n".into()];
+        let mut body = guarded(script);
+        assert_eq!(step(&mut body), Some("data: a\n\n".into()));
+        assert_eq!(step(&mut body), Some(Step::Pending));
+        tokio::time::advance(Duration::from_secs(16)).await;
+        assert_eq!(step(&mut body), Some("data:".into()), "what comes goes first");
+        assert_eq!(step(&mut body), Some(Step::Pending));
+        tokio::time::advance(Duration::from_secs(40)).await;
+        assert_eq!(step(&mut body), Some(" b\n\n".into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_that_is_cut_is_not_cut_by_us() {
+        let pending = || (0..50).map(|_| Step::Pending);
+        let mut between = guarded([Step::from("data: a\n\n")].into_iter().chain(pending()));
+        let mut inside = guarded([Step::from("data: a")].into_iter().chain(pending()));
+        for body in [&mut between, &mut inside] {
+            assert!(step(body).is_some());
+            assert_eq!(step(body), Some(Step::Pending));
+        }
+        tokio::time::advance(Duration::from_secs(16)).await;
+        assert_eq!(step(&mut between), Some(": ping\n\n".into()));
+        assert_eq!(step(&mut between), Some(Step::Pending), "once in an interval");
+        assert_eq!(step(&mut inside), Some(Step::Pending));
+        tokio::time::advance(Duration::from_secs(16)).await;
+        assert_eq!(step(&mut between), Some(": ping\n\n".into()));
     }
 }

@@ -7,6 +7,7 @@
 mod collect;
 mod guard;
 mod headers;
+mod keep_alive;
 mod observe;
 mod refuse;
 mod rewrite;

@@ -1,11 +1,13 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use pin_project_lite::pin_project;
 
+use super::keep_alive::KeepAlive;
 use crate::protocol::Transcode;
 
 pin_project! {
@@ -53,13 +55,23 @@ pin_project! {
         transcoder: T,
         out: BytesMut,
         trailers: Option<HeaderMap>,
+        keep_alive: Option<KeepAlive>,
     }
 }
 
 impl<B, T> TranscodeBody<B, T> {
     /// Reads `inner` through `transcoder`.
     pub fn new(inner: B, transcoder: T) -> Self {
-        Self { inner: Some(inner), transcoder, out: BytesMut::new(), trailers: None }
+        let out = BytesMut::new();
+        Self { inner: Some(inner), transcoder, out, trailers: None, keep_alive: None }
+    }
+
+    /// Sends what [`Transcode::keep_alive`] writes whenever nothing was sent for so long. Default
+    /// never. Needs a tokio runtime with its timer.
+    #[must_use]
+    pub fn keep_alive(mut self, interval: Option<Duration>) -> Self {
+        self.keep_alive = interval.map(KeepAlive::new);
+        self
     }
 }
 
@@ -73,7 +85,17 @@ impl<B: Body<Data = Bytes>, T: Transcode> Body for TranscodeBody<B, T> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
         while let Some(inner) = this.inner.as_mut().as_pin_mut() {
-            let wants_more = match ready!(inner.poll_frame(cx)) {
+            let Poll::Ready(polled) = inner.poll_frame(cx) else {
+                let Some(keep_alive) = this.keep_alive else { return Poll::Pending };
+                ready!(keep_alive.poll_silence(cx));
+                this.transcoder.keep_alive(this.out);
+                if this.out.is_empty() {
+                    // Nothing can be said here; the timer must be asked again to wake us.
+                    continue;
+                }
+                return Poll::Ready(Some(Ok(Frame::data(this.out.split().freeze()))));
+            };
+            let wants_more = match polled {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => {
                         this.transcoder.push(&data, this.out);
@@ -97,6 +119,9 @@ impl<B: Body<Data = Bytes>, T: Transcode> Body for TranscodeBody<B, T> {
                 this.inner.set(None);
             }
             if !this.out.is_empty() {
+                if let Some(keep_alive) = this.keep_alive {
+                    keep_alive.sent();
+                }
                 return Poll::Ready(Some(Ok(Frame::data(this.out.split().freeze()))));
             }
         }
@@ -146,6 +171,10 @@ mod tests {
 
         fn is_done(&self) -> bool {
             self.done
+        }
+
+        fn keep_alive(&mut self, out: &mut BytesMut) {
+            out.extend_from_slice(b"~");
         }
     }
 
@@ -224,6 +253,22 @@ mod tests {
         let frames = Frames::new([Step::Pending; 0]).declaring_end();
         let mut body = TranscodeBody::new(frames, Lines::default());
         assert!(!body.is_end_stream());
+        assert_eq!(steps(&mut body), [Step::from(".")]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_broken() {
+        let second = Duration::from_secs(1);
+        let script = [Step::Pending, Step::Pending, "a\n".into(), Step::Pending, Step::Pending];
+        let mut body = lines(script).keep_alive(Some(15 * second));
+        assert_eq!(step(&mut body), Some(Step::Pending));
+        tokio::time::advance(14 * second).await;
+        assert_eq!(step(&mut body), Some(Step::Pending));
+        assert_eq!(step(&mut body), Some("a\n".into()));
+        tokio::time::advance(2 * second).await;
+        assert_eq!(step(&mut body), Some(Step::Pending), "counted from the last frame");
+        tokio::time::advance(14 * second).await;
+        assert_eq!(step(&mut body), Some("~".into()));
         assert_eq!(steps(&mut body), [Step::from(".")]);
     }
 

@@ -48,4 +48,8 @@ pub trait Transcode {
 
     /// Whether the output is closed, whatever more comes. Then nothing is called any more.
     fn is_done(&self) -> bool;
+
+    /// Writes what shows that the output is still alive, where it has something for that. Default
+    /// nothing.
+    fn keep_alive(&mut self, _out: &mut BytesMut) {}
 }

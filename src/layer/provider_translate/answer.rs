@@ -1,8 +1,9 @@
 //! What is done with the upstream's answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Response, StatusCode, response};
 use http_body::Body;
 
@@ -20,7 +21,7 @@ use crate::protocol::translate::{
     Folder, Transcoder, TranslateError, TranslatedAnswer, count_answer, error, models_answer,
     response, response_as_stream,
 };
-use crate::protocol::{Answer, Protocol};
+use crate::protocol::{Answer, Protocol, Transcode};
 
 /// What the answer's translation must know of the request.
 #[derive(Debug)]
@@ -72,6 +73,7 @@ pub(super) enum Reading {
 pub(super) fn pass<C>(
     mut response: Response<C>,
     caller: Option<Protocol>,
+    keep_alive: Option<Duration>,
 ) -> Response<ResponseBody<C>> {
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
@@ -87,20 +89,22 @@ pub(super) fn pass<C>(
     }
     let guard = caller
         .filter(|_| is_event_stream(response.headers()) && !is_encoded(response.headers()))
-        .and_then(broken_event);
+        .and_then(|caller| Some((caller, event(caller, Transcode::abort)?)));
     response.map(|body| match guard {
-        Some(event) => ResponseBody::guarded(body, event),
+        Some((caller, broken)) => {
+            let ping = |interval| Some((interval, event(caller, Transcode::keep_alive)?));
+            ResponseBody::guarded(body, broken, keep_alive.and_then(ping))
+        }
         None => ResponseBody::plain(RewriteBody::untouched(body)),
     })
 }
 
-/// The event that says a passed stream broke.
-fn broken_event(caller: Protocol) -> Option<Bytes> {
-    use crate::protocol::Transcode;
+/// An event of the caller's protocol that stands alone: that a passed stream broke, or is alive.
+fn event(caller: Protocol, write: impl FnOnce(&mut Transcoder, &mut BytesMut)) -> Option<Bytes> {
     let mut transcoder = Transcoder::new(caller, caller, Answer::new("", 0, 0)).ok()?;
-    let mut out = bytes::BytesMut::new();
-    transcoder.abort(&mut out);
-    Some(out.freeze())
+    let mut out = BytesMut::new();
+    write(&mut transcoder, &mut out);
+    (!out.is_empty()).then(|| out.freeze())
 }
 
 /// Decides by status and headers.
@@ -136,7 +140,8 @@ pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job)
                 headers::translate_response(&mut parts.headers, job.caller, true);
                 job.leave_report(&mut parts);
                 let exchange = job.exchange.clone();
-                let body = ResponseBody::transcoded(body, transcoder, exchange);
+                let keep_alive = job.config.keep_alive;
+                let body = ResponseBody::transcoded(body, transcoder, exchange, keep_alive);
                 Response::from_parts(parts, body)
             }
             Err(error) => job.fail(&error.to_string()),

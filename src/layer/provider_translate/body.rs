@@ -1,5 +1,6 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
@@ -35,13 +36,26 @@ impl<C> ResponseBody<C> {
         Self { inner: Inner::Plain { body } }
     }
 
-    pub(super) fn guarded(body: C, error_event: Bytes) -> Self {
-        Self { inner: Inner::Guarded { body: GuardBody::new(body, error_event) } }
+    pub(super) fn guarded(
+        body: C,
+        error_event: Bytes,
+        keep_alive: Option<(Duration, Bytes)>,
+    ) -> Self {
+        let mut body = GuardBody::new(body, error_event);
+        if let Some((interval, event)) = keep_alive {
+            body = body.keep_alive(interval, event);
+        }
+        Self { inner: Inner::Guarded { body } }
     }
 
-    pub(super) fn transcoded(body: C, transcoder: Transcoder, exchange: Exchange) -> Self {
-        let body =
-            TranscodeBody::new(body, Reporting { transcoder: Box::new(transcoder), exchange });
+    pub(super) fn transcoded(
+        body: C,
+        transcoder: Transcoder,
+        exchange: Exchange,
+        keep_alive: Option<Duration>,
+    ) -> Self {
+        let reporting = Reporting { transcoder: Box::new(transcoder), exchange };
+        let body = TranscodeBody::new(body, reporting).keep_alive(keep_alive);
         Self { inner: Inner::Transcoded { body } }
     }
 }
@@ -123,5 +137,9 @@ impl Transcode for Reporting {
 
     fn is_done(&self) -> bool {
         self.transcoder.is_done()
+    }
+
+    fn keep_alive(&mut self, out: &mut BytesMut) {
+        self.transcoder.keep_alive(out);
     }
 }

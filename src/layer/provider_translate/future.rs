@@ -2,6 +2,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, request};
@@ -37,7 +38,12 @@ pin_project! {
         S: Service<Request<RewriteBody<B>>>,
     {
         Refuse { response: Option<Box<Response<ResponseBody<C>>>> },
-        Pass { #[pin] future: S::Future, caller: Option<Protocol> },
+        Pass {
+            #[pin]
+            future: S::Future,
+            caller: Option<Protocol>,
+            keep_alive: Option<Duration>,
+        },
         Read { #[pin] collect: Collect<B>, call: Option<Box<PendingCall<S>>> },
         Call { #[pin] future: S::Future, job: Option<Box<Job>> },
         Answer {
@@ -69,8 +75,12 @@ where
         Self { state: State::Refuse { response: Some(Box::new(response)) } }
     }
 
-    pub(super) fn pass(future: S::Future, caller: Option<Protocol>) -> Self {
-        Self { state: State::Pass { future, caller } }
+    pub(super) fn pass(
+        future: S::Future,
+        caller: Option<Protocol>,
+        keep_alive: Option<Duration>,
+    ) -> Self {
+        Self { state: State::Pass { future, caller, keep_alive } }
     }
 
     pub(super) fn read(
@@ -104,9 +114,9 @@ where
                 StateProj::Refuse { response } => {
                     return Poll::Ready(Ok(*response.take().expect(POLLED_AGAIN)));
                 }
-                StateProj::Pass { future, caller } => {
+                StateProj::Pass { future, caller, keep_alive } => {
                     let response = ready!(future.poll(cx))?;
-                    return Poll::Ready(Ok(answer::pass(response, *caller)));
+                    return Poll::Ready(Ok(answer::pass(response, *caller, *keep_alive)));
                 }
                 StateProj::Read { collect, call } => {
                     let collected = ready!(collect.poll(cx));
@@ -151,7 +161,9 @@ impl<S> PendingCall<S> {
                 let future = self.service.call(Request::from_parts(self.parts, body));
                 match job {
                     Some(job) => State::Call { future, job: Some(job) },
-                    None => State::Pass { future, caller },
+                    None => {
+                        State::Pass { future, caller, keep_alive: self.config.keep_passed_alive }
+                    }
                 }
             }
             Ok(Prepared::Answer(response)) => State::Refuse { response: Some(response) },

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use tower_layer::Layer;
 
@@ -8,6 +9,9 @@ use crate::protocol::report::Mode;
 
 /// Default for [`ProviderTranslateLayer::max_request_bytes`]: 50 MiB.
 pub const DEFAULT_MAX_REQUEST_BYTES: usize = 50 << 20;
+
+/// Default for [`ProviderTranslateLayer::keep_alive`]: 15 seconds.
+pub const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Default for [`ProviderTranslateLayer::max_response_bytes`]: 32 MiB.
 pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 32 << 20;
@@ -27,6 +31,8 @@ pub(super) struct Config {
     pub(super) max_request_bytes: usize,
     pub(super) max_response_bytes: usize,
     pub(super) report_header: bool,
+    pub(super) keep_alive: Option<Duration>,
+    pub(super) keep_passed_alive: Option<Duration>,
 }
 
 impl ProviderTranslateLayer {
@@ -49,6 +55,8 @@ impl ProviderTranslateLayer {
             max_request_bytes: DEFAULT_MAX_REQUEST_BYTES,
             max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
             report_header: false,
+            keep_alive: Some(DEFAULT_KEEP_ALIVE),
+            keep_passed_alive: None,
         };
         Self { config: Arc::new(config) }
     }
@@ -84,6 +92,23 @@ impl ProviderTranslateLayer {
     #[must_use]
     pub fn report_header(self, write: bool) -> Self {
         self.map(|config| config.report_header = write)
+    }
+
+    /// Shows the caller of a translated stream that it is alive, by a comment or a `ping` in its
+    /// protocol, whenever the upstream was silent for so long; `None` for never. Default
+    /// [`DEFAULT_KEEP_ALIVE`].
+    ///
+    /// Needs a tokio runtime with its timer.
+    #[must_use]
+    pub fn keep_alive(self, interval: Option<Duration>) -> Self {
+        self.map(|config| config.keep_alive = interval)
+    }
+
+    /// The same for streams that pass untouched: their bytes stay, something stands between them.
+    /// Default never.
+    #[must_use]
+    pub fn keep_passed_alive(self, interval: Option<Duration>) -> Self {
+        self.map(|config| config.keep_passed_alive = interval)
     }
 
     fn map(mut self, change: impl FnOnce(&mut Config)) -> Self {

@@ -74,5 +74,8 @@ mod tests;
 
 pub use body::ResponseBody;
 pub use future::ResponseFuture;
-pub use layer::{DEFAULT_MAX_REQUEST_BYTES, DEFAULT_MAX_RESPONSE_BYTES, ProviderTranslateLayer};
+pub use layer::{
+    DEFAULT_KEEP_ALIVE, DEFAULT_MAX_REQUEST_BYTES, DEFAULT_MAX_RESPONSE_BYTES,
+    ProviderTranslateLayer,
+};
 pub use service::ProviderTranslate;

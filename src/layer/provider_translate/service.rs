@@ -98,7 +98,7 @@ where
             }
             Plan::Pass | Plan::Refuse(_) => {
                 let future = self.inner.call(request.map(RewriteBody::untouched));
-                ResponseFuture::pass(future, caller)
+                ResponseFuture::pass(future, caller, self.config.keep_passed_alive)
             }
         }
     }

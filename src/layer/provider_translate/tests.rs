@@ -18,6 +18,7 @@ use crate::protocol::report::TranslationReport;
 use crate::test_helpers::{Frames, Step, steps};
 
 mod listed;
+mod silence;
 
 const MESSAGES: &str =
     r#"{"model":"claude-x","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;

@@ -139,6 +139,10 @@ impl Transcode for Transcoder {
     fn is_done(&self) -> bool {
         self.writer.is_done()
     }
+
+    fn keep_alive(&mut self, out: &mut BytesMut) {
+        self.writer.write(StreamEvent::Ping, out);
+    }
 }
 
 /// Folds a whole stream into one finished answer, for a caller that did not ask for a stream.

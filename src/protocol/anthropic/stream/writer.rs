@@ -273,8 +273,10 @@ impl Writer {
     }
 
     fn ping(&mut self, out: &mut BytesMut) {
-        // Clients expect `message_start` first.
-        if self.phase != Phase::New {
+        // Clients expect `message_start` before any event; a comment they skip.
+        if self.phase == Phase::New {
+            crate::sse::comment(out, "ping");
+        } else {
             event(out, "ping", |_| {});
         }
     }

@@ -23,7 +23,7 @@ pub(crate) fn split(bytes: &[u8]) -> Vec<Event> {
         lines.join("\n")
     };
     text.split("\n\n")
-        .filter(|block| !block.trim().is_empty())
+        .filter(|block| !block.trim().is_empty() && !block.starts_with(':'))
         .map(|block| (field(block, "event:"), field(block, "data:")))
         .collect()
 }
