@@ -28,6 +28,7 @@ mod call_id;
 mod data_url;
 mod endpoint;
 mod openai_error;
+mod retry_info;
 mod route;
 mod target;
 mod transcode;

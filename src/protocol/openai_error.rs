@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{ApiError, FaultKind, Rest};
+use crate::protocol::retry_info;
 
 /// Longest piece of a body without known form that becomes the message, in characters.
 const MAX_MESSAGE: usize = 512;
@@ -91,7 +92,7 @@ impl<'a> Found<'a> {
             }
             // Gemini's details, beside others a `RetryInfo`.
             "details" if raw.kind() == Kind::Array => {
-                self.retry_after = retry_delay(&raw);
+                self.retry_after = retry_info::read(&raw);
                 return Ok(());
             }
             "type" => &mut self.type_word,
@@ -132,20 +133,6 @@ impl<'a> Found<'a> {
             rest: self.rest,
         }
     }
-}
-
-/// The `retryDelay` among Gemini's details, as in `"34s"`.
-fn retry_delay(details: &Raw<'_>) -> Option<Duration> {
-    let mut delay = None;
-    let walked = details.cursor().array(|_, c| {
-        let raw = c.raw()?;
-        if let Some(text) = raw.member("retryDelay").as_ref().and_then(Raw::as_json_str) {
-            let seconds = text.decode().strip_suffix('s').and_then(|n| n.parse().ok());
-            delay = seconds.and_then(|n| Duration::try_from_secs_f64(n).ok());
-        }
-        Ok(())
-    });
-    walked.ok().and(delay)
 }
 
 /// The string in a raw value of the document.

@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use super::json::{JsonStr, ObjectWriter};
 use super::model::{ApiError, FaultKind};
-use super::{Protocol, anthropic};
+use super::{Protocol, anthropic, gemini};
 
 /// The status that a protocol has for a kind of fault.
 ///
@@ -52,7 +52,7 @@ pub fn body(protocol: Option<Protocol>, status: StatusCode, error: &ApiError<'_>
         Some(Protocol::OpenAiChat | Protocol::OpenAiResponses) => {
             object(&mut out, |object| write_openai(object, error));
         }
-        Some(Protocol::Gemini) => object(&mut out, |object| write_gemini(object, status, error)),
+        Some(Protocol::Gemini) => gemini::fault::write(error, &mut out),
         Some(Protocol::DashScope) => object(&mut out, |object| write_dashscope(object, error)),
         None => object(&mut out, |object| {
             object.plain("error", status.canonical_reason().unwrap_or("Error"));
@@ -79,14 +79,6 @@ fn write_openai(object: &mut ObjectWriter<'_>, error: &ApiError<'_>) {
     });
 }
 
-fn write_gemini(object: &mut ObjectWriter<'_>, status: StatusCode, error: &ApiError<'_>) {
-    object.object("error", |object| {
-        object.u64("code", status.as_u16().into());
-        object.str("message", &error.message);
-        object.plain("status", Words::of(error.kind).gemini);
-    });
-}
-
 fn write_dashscope(object: &mut ObjectWriter<'_>, error: &ApiError<'_>) {
     object.plain("code", Words::of(error.kind).dashscope);
     object.str("message", &error.message);
@@ -101,68 +93,43 @@ fn str_or_null(object: &mut ObjectWriter<'_>, name: &str, value: Option<&JsonStr
     }
 }
 
-/// What each vendor calls a kind of fault; Messages keeps its words in [`anthropic::fault`].
+/// What OpenAI and DashScope call a kind of fault; the others keep their words in their `fault`.
 struct Words {
     openai: &'static str,
     openai_code: Option<&'static str>,
-    gemini: &'static str,
     dashscope: &'static str,
 }
 
 impl Words {
     fn of(kind: FaultKind) -> Self {
-        let words = |openai, openai_code, gemini, dashscope| Self {
-            openai,
-            openai_code,
-            gemini,
-            dashscope,
-        };
+        let words = |openai, openai_code, dashscope| Self { openai, openai_code, dashscope };
         let bad = "invalid_request_error";
         match kind {
             FaultKind::BadRequest | FaultKind::UnsupportedMedia => {
-                words(bad, None, "INVALID_ARGUMENT", "InvalidParameter")
+                words(bad, None, "InvalidParameter")
             }
-            FaultKind::ClientCancel => words(bad, None, "CANCELLED", "BadRequest"),
-            FaultKind::NotFound => {
-                words(bad, Some("model_not_found"), "NOT_FOUND", "ModelNotFound")
-            }
-            FaultKind::TooLarge => words(bad, None, "INVALID_ARGUMENT", "BadRequest.TooLarge"),
+            FaultKind::ClientCancel => words(bad, None, "BadRequest"),
+            FaultKind::NotFound => words(bad, Some("model_not_found"), "ModelNotFound"),
+            FaultKind::TooLarge => words(bad, None, "BadRequest.TooLarge"),
             FaultKind::ContextTooLong => {
-                words(bad, Some("context_length_exceeded"), "INVALID_ARGUMENT", "InvalidParameter")
+                words(bad, Some("context_length_exceeded"), "InvalidParameter")
             }
-            FaultKind::ContentPolicy => words(
-                bad,
-                Some("content_policy_violation"),
-                "INVALID_ARGUMENT",
-                "DataInspectionFailed",
-            ),
-            FaultKind::Auth => {
-                words(bad, Some("invalid_api_key"), "UNAUTHENTICATED", "InvalidApiKey")
+            FaultKind::ContentPolicy => {
+                words(bad, Some("content_policy_violation"), "DataInspectionFailed")
             }
-            FaultKind::Permission => {
-                words("permission_error", None, "PERMISSION_DENIED", "AccessDenied")
+            FaultKind::Auth => words(bad, Some("invalid_api_key"), "InvalidApiKey"),
+            FaultKind::Permission => words("permission_error", None, "AccessDenied"),
+            FaultKind::Billing => {
+                words("insufficient_quota", Some("insufficient_quota"), "Arrearage")
             }
-            FaultKind::Billing => words(
-                "insufficient_quota",
-                Some("insufficient_quota"),
-                "FAILED_PRECONDITION",
-                "Arrearage",
-            ),
-            FaultKind::RateLimit => words(
-                "rate_limit_exceeded",
-                Some("rate_limit_exceeded"),
-                "RESOURCE_EXHAUSTED",
-                "Throttling",
-            ),
-            FaultKind::Overloaded => {
-                words("server_error", None, "UNAVAILABLE", "ServiceUnavailable")
+            FaultKind::RateLimit => {
+                words("rate_limit_exceeded", Some("rate_limit_exceeded"), "Throttling")
             }
+            FaultKind::Overloaded => words("server_error", None, "ServiceUnavailable"),
             FaultKind::Upstream | FaultKind::Transport => {
-                words("server_error", None, "INTERNAL", "InternalError")
+                words("server_error", None, "InternalError")
             }
-            FaultKind::Timeout => {
-                words("server_error", None, "DEADLINE_EXCEEDED", "RequestTimeOut")
-            }
+            FaultKind::Timeout => words("server_error", None, "RequestTimeOut"),
         }
     }
 }

@@ -56,6 +56,15 @@ pub(super) fn skip(c: &mut Cursor<'_>) -> Result<()> {
     c.raw().map(drop)
 }
 
+/// Reads a string where one stands, and steps over anything else.
+pub(super) fn lenient_str<'a>(c: &mut Cursor<'a>) -> Result<Option<JsonStr<'a>>> {
+    if c.kind()? == Kind::String {
+        return c.string().map(Some);
+    }
+    skip(c)?;
+    Ok(None)
+}
+
 /// A quoted string, or nothing where there is none.
 pub(super) fn write_opt_str(
     object: &mut ObjectWriter<'_>,
