@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use super::codec::codec;
 use super::seals::Sealer;
+use super::stream::Folder;
 use super::{TranslateError, utf8};
 use crate::protocol::json::{JsonStr, Kind, Raw};
 use crate::protocol::model::{Candidate, FaultKind, Response, Stop, StopReason, Usage};
@@ -42,6 +43,12 @@ impl TranslatedAnswer {
 /// Reads an answer that came with a status of success. Some upstreams put an error under one.
 fn read_response(from: Protocol, text: &str) -> Result<Response<'_>, TranslateError> {
     let codec = codec(from)?;
+    if text.trim_start().starts_with('[') && (codec.reader)().takes_arrays() {
+        // A stream in one piece. It is as large as it is.
+        let mut folder = Folder::new(from, usize::MAX)?;
+        folder.push(text.as_bytes());
+        return folder.response();
+    }
     let read = (codec.read_response)(text);
     let answers =
         |candidate: &Candidate<'_>| !candidate.parts.is_empty() || candidate.stop.is_some();

@@ -177,6 +177,11 @@ pub(super) enum Reader {
 }
 
 impl Reader {
+    /// Whether a stream may be one JSON array in pieces too, not server-sent events.
+    pub(super) fn takes_arrays(&self) -> bool {
+        matches!(self, Self::Gemini(_))
+    }
+
     pub(super) fn event(&mut self, event: &sse::Event<'_>, sink: &mut dyn FnMut(StreamEvent<'_>)) {
         match self {
             Self::Anthropic(reader) => reader.event(event, sink),

@@ -18,6 +18,7 @@
 mod answer;
 mod codec;
 mod count;
+mod framing;
 mod models;
 mod prepare;
 mod request;

@@ -3,12 +3,12 @@ use bytes::BytesMut;
 use super::TranslateError;
 use super::answer::{TranslatedAnswer, give_back, write_response};
 use super::codec::{Reader, Writer, codec};
+use super::framing::Framing;
 use super::seals::Sealer;
 use crate::protocol::fold::Fold;
-use crate::protocol::model::{ApiError, FaultKind, StopReason, StreamEvent, Usage};
+use crate::protocol::model::{ApiError, FaultKind, Response, StopReason, StreamEvent, Usage};
 use crate::protocol::restore::Restore;
 use crate::protocol::{Answer, Protocol, Transcode};
-use crate::sse;
 
 /// What was seen in a stream so far.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,7 +29,7 @@ pub struct StreamFacts {
 /// early ends in the error event of the caller's protocol, never as if it were whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transcoder {
-    decoder: sse::Decoder,
+    framing: Framing,
     reader: Reader,
     back: Back,
     writer: Writer,
@@ -44,9 +44,10 @@ impl Transcoder {
     /// When a protocol has no reader or writer.
     pub fn new(from: Protocol, to: Protocol, mut answer: Answer) -> Result<Self, TranslateError> {
         answer.origin = Some(from);
+        let reader = (codec(from)?.reader)();
         Ok(Self {
-            decoder: sse::Decoder::new(),
-            reader: (codec(from)?.reader)(),
+            framing: Framing::new(reader.takes_arrays()),
+            reader,
             back: Back::new(from, to, &mut answer),
             writer: (codec(to)?.writer)(answer),
             facts: StreamFacts::default(),
@@ -107,28 +108,27 @@ impl StreamFacts {
 
 impl Transcode for Transcoder {
     fn push(&mut self, input: &[u8], out: &mut BytesMut) {
-        let Self { decoder, reader, back, writer, facts, news } = self;
+        let Self { framing, reader, back, writer, facts, news } = self;
         let mut sink = |event: StreamEvent<'_>| {
             *news |= facts.note(&event);
             writer.write(event, out);
         };
-        let decoded = decoder.push(input, &mut |event| {
+        let framed = framing.push(input, &mut |event| {
             reader.event(&event, &mut |event| back.event(event, &mut sink));
         });
-        if decoded.is_err() {
+        if framed.is_err() {
             self.fail(FaultKind::Upstream, "the upstream sent an event that is too large", out);
         }
     }
 
     fn finish(&mut self, out: &mut BytesMut) {
-        let Self { decoder, reader, back, writer, facts, news } = self;
+        let Self { framing, reader, back, writer, facts, news } = self;
         let mut write = |event: StreamEvent<'_>| {
             *news |= facts.note(&event);
             writer.write(event, out);
         };
         let mut sink = |event: StreamEvent<'_>| back.event(event, &mut write);
-        // An error here can only repeat one that `push` has met.
-        let _ = decoder.finish(&mut |event| reader.event(&event, &mut sink));
+        framing.finish(&mut |event| reader.event(&event, &mut sink));
         reader.finish(&mut sink);
     }
 
@@ -148,7 +148,7 @@ impl Transcode for Transcoder {
 /// Folds a whole stream into one finished answer, for a caller that did not ask for a stream.
 #[derive(Debug)]
 pub struct Folder {
-    decoder: sse::Decoder,
+    framing: Framing,
     reader: Reader,
     fold: Fold,
     broken: Option<&'static str>,
@@ -160,9 +160,10 @@ impl Folder {
     /// # Errors
     /// When the protocol has no reader.
     pub fn new(from: Protocol, limit: usize) -> Result<Self, TranslateError> {
+        let reader = (codec(from)?.reader)();
         Ok(Self {
-            decoder: sse::Decoder::new(),
-            reader: (codec(from)?.reader)(),
+            framing: Framing::new(reader.takes_arrays()),
+            reader,
             fold: Fold::new(from, limit),
             broken: None,
         })
@@ -171,10 +172,10 @@ impl Folder {
     /// More of the stream.
     pub fn push(&mut self, input: &[u8]) {
         let (reader, fold) = (&mut self.reader, &mut self.fold);
-        let decoded = self.decoder.push(input, &mut |event| {
+        let framed = self.framing.push(input, &mut |event| {
             reader.event(&event, &mut |event| fold.event(event));
         });
-        if decoded.is_err() {
+        if framed.is_err() {
             self.broken = Some("the upstream sent an event that is too large");
         }
     }
@@ -184,21 +185,24 @@ impl Folder {
     /// # Errors
     /// When the stream was cut, said that it failed, or grew beyond the limit.
     pub fn finish(
-        mut self,
+        self,
         to: Protocol,
         mut answer: Answer,
     ) -> Result<TranslatedAnswer, TranslateError> {
+        let mut response = self.response()?;
+        answer.origin = Some(response.origin);
+        give_back(&mut response, to, &mut answer);
+        write_response(&response, "", to, answer)
+    }
+
+    /// The finished answer in the hub.
+    pub(super) fn response(mut self) -> Result<Response<'static>, TranslateError> {
         if let Some(reason) = self.broken {
             return Err(TranslateError::Failed(FaultKind::Upstream, reason.to_owned()));
         }
         let (reader, fold) = (&mut self.reader, &mut self.fold);
-        // An error here can only repeat one that `push` has met.
-        let _ =
-            self.decoder.finish(&mut |event| reader.event(&event, &mut |event| fold.event(event)));
+        self.framing.finish(&mut |event| reader.event(&event, &mut |event| fold.event(event)));
         reader.finish(&mut |event| fold.event(event));
-        let mut response = self.fold.finish()?;
-        answer.origin = Some(response.origin);
-        give_back(&mut response, to, &mut answer);
-        write_response(&response, "", to, answer)
+        self.fold.finish()
     }
 }
