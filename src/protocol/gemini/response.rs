@@ -22,7 +22,7 @@ use super::finish::{self, Seen};
 use super::part_writer::PartWriter;
 use super::parts::read_part_leniently;
 use super::tokens;
-use super::wire::Result;
+use super::wire::{Result, write_opt_raw};
 use crate::protocol::json::{
     ArrayWriter, Cursor, JsonError, JsonStr, Kind, Number, ObjectWriter, Raw,
 };
@@ -179,9 +179,7 @@ fn write_candidate(
         }
         object.u64("index", candidate.index.into());
         if native {
-            if let Some(logprobs) = &candidate.logprobs {
-                object.raw("logprobsResult", logprobs);
-            }
+            write_opt_raw(object, "logprobsResult", candidate.logprobs.as_ref());
             candidate.rest.write(object);
         } else {
             report_candidate(candidate, report);

@@ -27,6 +27,7 @@ pub(super) fn camel<'k>(key: &'k JsonStr<'_>) -> Cow<'k, str> {
 }
 
 /// Whether a known member is written back under the name that it had.
+#[allow(clippy::ptr_arg, reason = "what tells is whether `camel` had to change it")]
 pub(super) fn is_usual(name: &Cow<'_, str>) -> bool {
     matches!(name, Cow::Borrowed(_))
 }

@@ -4,8 +4,8 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::recorded::{native, rewrite};
 use super::grammar::{self, Folded};
+use super::recorded::{native, rewrite};
 use crate::protocol::Answer;
 use crate::protocol::gemini::stream::{MAX_CANDIDATES, MAX_KEPT, Reader, Writer};
 use crate::protocol::json::{JsonStr, Raw};
