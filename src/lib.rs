@@ -28,6 +28,7 @@
 //! ```text
 //! layer      one folder per layer: layer.rs, service.rs, future.rs, and its policy
 //! upstream   the service at the bottom (feature `upstream`)
+//! store      what is kept between requests, behind small traits
 //! body       http_body adapters around the machines below
 //! context    Exchange, Principal, Upstream: how layers talk
 //! protocol   what the wire formats mean: readers, writers, the hub model. Sans-IO
@@ -56,6 +57,7 @@ pub mod layer;
 pub mod protocol;
 pub mod secret;
 pub mod sse;
+pub mod store;
 #[cfg(feature = "upstream")]
 pub mod upstream;
 

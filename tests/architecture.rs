@@ -15,7 +15,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("context", &["protocol", "secret", "error"]),
     ("body", &["protocol", "sse", "error"]),
     ("upstream", &["error", "secret", "context"]),
-    ("layer", &["body", "context", "protocol", "sse", "secret", "error"]),
+    ("store", &["error", "secret", "context", "protocol"]),
+    ("layer", &["body", "store", "context", "protocol", "sse", "secret", "error"]),
 ];
 
 /// Sans-IO code knows neither bodies nor a runtime nor a clock.

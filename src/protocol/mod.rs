@@ -22,6 +22,7 @@ pub mod refusal;
 pub mod report;
 pub mod restore;
 pub mod scan;
+pub(crate) mod seal;
 pub mod translate;
 
 mod call_id;

@@ -9,6 +9,7 @@ use http_body::Body;
 
 use super::ResponseBody;
 use super::headers;
+use super::keep::Keeping;
 use super::layer::Config;
 use crate::body::{
     self, Collect, CollectError, Collected, Refusal, RewriteBody, is_encoded, is_event_stream,
@@ -139,9 +140,9 @@ pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job)
             Ok(transcoder) => {
                 headers::translate_response(&mut parts.headers, job.caller, true);
                 job.leave_report(&mut parts);
-                let exchange = job.exchange.clone();
+                let left = (job.exchange.clone(), job.keeping());
                 let keep_alive = job.config.keep_alive;
-                let body = ResponseBody::transcoded(body, transcoder, exchange, keep_alive);
+                let body = ResponseBody::transcoded(body, transcoder, left, keep_alive);
                 Response::from_parts(parts, body)
             }
             Err(error) => job.fail(&error.to_string()),
@@ -175,6 +176,7 @@ pub(super) fn finish<C, E>(
             headers::translate_response(&mut parts.headers, job.caller, job.stream);
             job.report.extend(translated.report);
             job.leave_report(&mut parts);
+            job.keeping().keep(translated.deposits);
             job.exchange.update(|facts| {
                 facts.usage = translated.usage;
                 facts.stop = translated.stop;
@@ -258,6 +260,10 @@ impl Job {
             exchange,
             config,
         }
+    }
+
+    fn keeping(&self) -> Keeping {
+        Keeping::new(&self.config, &self.exchange, self.upstream)
     }
 
     fn leave_report(&mut self, parts: &mut response::Parts) {

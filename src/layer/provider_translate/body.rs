@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::keep::Keeping;
 use crate::body::{GuardBody, RewriteBody, TranscodeBody};
 use crate::context::Exchange;
 use crate::protocol::Transcode;
@@ -51,10 +52,10 @@ impl<C> ResponseBody<C> {
     pub(super) fn transcoded(
         body: C,
         transcoder: Transcoder,
-        exchange: Exchange,
+        (exchange, keeping): (Exchange, Keeping),
         keep_alive: Option<Duration>,
     ) -> Self {
-        let reporting = Reporting { transcoder: Box::new(transcoder), exchange };
+        let reporting = Reporting { transcoder: Box::new((transcoder, keeping)), exchange };
         let body = TranscodeBody::new(body, reporting).keep_alive(keep_alive);
         Self { inner: Inner::Transcoded { body } }
     }
@@ -92,18 +93,21 @@ impl<C: Body<Data = Bytes>> Body for ResponseBody<C> {
     }
 }
 
-/// A transcoder that leaves what it sees in the exchange, at once: an outer layer reads it when
-/// its own body is dropped, which is before this one is.
+/// A transcoder that leaves what it sees in the exchange and in the vault, at once: an outer layer
+/// reads it when its own body is dropped, which is before this one is, and the caller may come back
+/// as soon as it has the last event.
 #[derive(Debug)]
 struct Reporting {
     /// Boxed, as it is large and most bodies pass without one.
-    transcoder: Box<Transcoder>,
+    transcoder: Box<(Transcoder, Keeping)>,
     exchange: Exchange,
 }
 
 impl Reporting {
     fn report(&mut self) {
-        if let Some(facts) = self.transcoder.take_news() {
+        let (transcoder, keeping) = &mut *self.transcoder;
+        keeping.keep(transcoder.take_deposits());
+        if let Some(facts) = transcoder.take_news() {
             note(&self.exchange, facts);
         }
     }
@@ -121,25 +125,25 @@ fn note(exchange: &Exchange, seen: &StreamFacts) {
 
 impl Transcode for Reporting {
     fn push(&mut self, input: &[u8], out: &mut BytesMut) {
-        self.transcoder.push(input, out);
+        self.transcoder.0.push(input, out);
         self.report();
     }
 
     fn finish(&mut self, out: &mut BytesMut) {
-        self.transcoder.finish(out);
+        self.transcoder.0.finish(out);
         self.report();
     }
 
     fn abort(&mut self, out: &mut BytesMut) {
-        self.transcoder.abort(out);
+        self.transcoder.0.abort(out);
         self.report();
     }
 
     fn is_done(&self) -> bool {
-        self.transcoder.is_done()
+        self.transcoder.0.is_done()
     }
 
     fn keep_alive(&mut self, out: &mut BytesMut) {
-        self.transcoder.keep_alive(out);
+        self.transcoder.0.keep_alive(out);
     }
 }

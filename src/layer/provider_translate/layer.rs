@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use tower_layer::Layer;
 use super::ProviderTranslate;
 use crate::context::Upstream;
 use crate::protocol::report::Mode;
+use crate::store::{MemoryVault, SealVault};
 
 /// Default for [`ProviderTranslateLayer::max_request_bytes`]: 50 MiB.
 pub const DEFAULT_MAX_REQUEST_BYTES: usize = 50 << 20;
@@ -24,7 +26,7 @@ pub struct ProviderTranslateLayer {
     config: Arc<Config>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Config {
     pub(super) upstream: Option<Upstream>,
     pub(super) mode: Mode,
@@ -33,6 +35,22 @@ pub(super) struct Config {
     pub(super) report_header: bool,
     pub(super) keep_alive: Option<Duration>,
     pub(super) keep_passed_alive: Option<Duration>,
+    pub(super) vault: Option<Arc<dyn SealVault>>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("upstream", &self.upstream)
+            .field("mode", &self.mode)
+            .field("max_request_bytes", &self.max_request_bytes)
+            .field("max_response_bytes", &self.max_response_bytes)
+            .field("report_header", &self.report_header)
+            .field("keep_alive", &self.keep_alive)
+            .field("keep_passed_alive", &self.keep_passed_alive)
+            .field("vault", &self.vault.is_some())
+            .finish()
+    }
 }
 
 impl ProviderTranslateLayer {
@@ -57,6 +75,7 @@ impl ProviderTranslateLayer {
             report_header: false,
             keep_alive: Some(DEFAULT_KEEP_ALIVE),
             keep_passed_alive: None,
+            vault: Some(Arc::new(MemoryVault::new())),
         };
         Self { config: Arc::new(config) }
     }
@@ -109,6 +128,20 @@ impl ProviderTranslateLayer {
     #[must_use]
     pub fn keep_passed_alive(self, interval: Option<Duration>) -> Self {
         self.map(|config| config.keep_passed_alive = interval)
+    }
+
+    /// Where the sealed thinking of vendors waits for callers of Chat Completions and DashScope,
+    /// which have no place for it. Default a [`MemoryVault`] that the clones of the layer share.
+    #[must_use]
+    pub fn vault(self, vault: Arc<dyn SealVault>) -> Self {
+        self.map(|config| config.vault = Some(vault))
+    }
+
+    /// Keeps nothing between requests: what such callers cannot carry is lost, and Messages does
+    /// not think after a tool call of theirs.
+    #[must_use]
+    pub fn without_vault(self) -> Self {
+        self.map(|config| config.vault = None)
     }
 
     fn map(mut self, change: impl FnOnce(&mut Config)) -> Self {

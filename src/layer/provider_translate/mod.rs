@@ -65,6 +65,7 @@ mod answer;
 mod body;
 mod future;
 mod headers;
+mod keep;
 mod layer;
 mod plan;
 mod prepare;

@@ -9,6 +9,7 @@ use http::{HeaderValue, Response};
 
 use super::answer::{Job, Wanted};
 use super::future::PendingCall;
+use super::keep::Keeping;
 use super::plan::{self, Plan};
 use super::{ResponseBody, headers};
 use crate::body::{Collected, JSON, Refusal, RewriteBody, drop_body_headers};
@@ -88,7 +89,7 @@ impl<S> PendingCall<S> {
         body: &[u8],
     ) -> Result<(Bytes, Job), Refusal> {
         let translated =
-            self.with_options(|options| translate::request(from, to, body, options))?;
+            self.with_options(to, |options| translate::request(from, to, body, options))?;
         self.leave_facts(&translated)?;
         self.asked(from, to, translated, Wanted::Answer)
     }
@@ -101,7 +102,7 @@ impl<S> PendingCall<S> {
         body: &[u8],
     ) -> Result<Prepared<B, C>, Refusal> {
         let counted =
-            self.with_options(|options| translate::count_request(from, to, body, options))?;
+            self.with_options(to, |options| translate::count_request(from, to, body, options))?;
         match counted {
             CountRequest::Ask(translated) => {
                 self.leave_facts(&translated)?;
@@ -147,6 +148,7 @@ impl<S> PendingCall<S> {
 
     fn with_options<T>(
         &self,
+        to: Protocol,
         translate: impl FnOnce(&RequestOptions<'_>) -> Result<T, TranslateError>,
     ) -> Result<T, Refusal> {
         let map_model = |model: &str| self.upstream.model_map().resolve(model).map(str::to_owned);
@@ -155,11 +157,13 @@ impl<S> PendingCall<S> {
             query: self.parts.uri.query(),
             headers: &self.parts.headers,
         };
+        let keeping = Keeping::new(&self.config, &self.exchange, to);
         let options = RequestOptions {
             head: Some(head),
             target: self.upstream.target_profile(),
             mode: self.config.mode,
             map_model: &map_model,
+            recall: &|call_id| keeping.recall(call_id),
         };
         translate(&options).map_err(|error| bad_request(&error))
     }

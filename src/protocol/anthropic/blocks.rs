@@ -66,7 +66,7 @@ impl BlockWriter<'_, '_> {
 
     /// Toward Messages only its own thinking may go, toward its clients any that can be read.
     fn carries_reasoning(&mut self, text: Option<&JsonStr<'_>>, seal: &Option<Seal<'_>>) -> bool {
-        let ours = seal.as_ref().is_some_and(|seal| seal.vendor == Vendor::Anthropic);
+        let ours = seal.as_ref().is_some_and(is_ours);
         let readable = text.is_some_and(|text| !text.is_empty());
         // Only an answer is given new ids.
         let to_client = self.ids.is_some();
@@ -219,8 +219,8 @@ impl BlockWriter<'_, '_> {
         text: Option<&JsonStr<'_>>,
         seal: Option<&Seal<'_>>,
     ) {
-        let ours = seal.filter(|seal| seal.vendor == Vendor::Anthropic);
-        if let Some(seal) = seal.filter(|seal| seal.vendor != Vendor::Anthropic) {
+        let ours = seal.filter(|seal| is_ours(seal));
+        if let Some(seal) = seal.filter(|seal| !is_ours(seal)) {
             self.lose(seal.data.escaped(), Severity::Degrade, "the seal of another vendor");
         }
         match ours {
@@ -291,6 +291,11 @@ impl BlockWriter<'_, '_> {
             _ => valid_call_id(id),
         }
     }
+}
+
+/// Whether a block of Messages may hold the seal: Anthropic's own, or an envelope of ours.
+pub(super) fn is_ours(seal: &Seal<'_>) -> bool {
+    matches!(seal.vendor, Vendor::Anthropic | Vendor::Gateway)
 }
 
 /// The id as it is where Messages takes it, else another that both call and result get.

@@ -1,5 +1,7 @@
 //! The parts of a turn.
 
+use std::fmt;
+
 use super::{Rest, Spelling, ToolCall, ToolResult};
 use crate::protocol::json::{JsonStr, Raw};
 
@@ -137,8 +139,8 @@ pub enum MediaSource<'a> {
     Other(Raw<'a>),
 }
 
-/// Something that only its maker can read, and only unaltered.
-#[derive(Debug, Clone, PartialEq)]
+/// Something that only its maker can read, and only unaltered. Its `Debug` does not show the data.
+#[derive(Clone, PartialEq)]
 pub struct Seal<'a> {
     /// Who made it: it goes back to no one else.
     pub vendor: Vendor,
@@ -146,6 +148,13 @@ pub struct Seal<'a> {
     pub kind: SealKind,
     /// The opaque text.
     pub data: JsonStr<'a>,
+}
+
+impl fmt::Debug for Seal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { vendor, kind, data } = self;
+        write!(f, "Seal({vendor:?}, {kind:?}, {} bytes)", data.escaped().len())
+    }
 }
 
 /// Makers of seals.

@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use http::StatusCode;
 
 use super::codec::codec;
-use super::seals::Sealer;
+use super::seals::{Deposit, Sealer};
 use super::stream::Folder;
 use super::{TranslateError, utf8};
 use crate::protocol::json::{JsonStr, Kind, Raw};
@@ -26,16 +26,24 @@ pub struct TranslatedAnswer {
     pub usage: Option<Usage<'static>>,
     /// Why the answer ended.
     pub stop: Option<StopReason>,
+    /// What is to be kept for the next request of this caller, which cannot carry it.
+    pub deposits: Vec<Deposit>,
 }
 
 impl TranslatedAnswer {
-    fn of(response: &Response<'_>, body: BytesMut, report: TranslationReport) -> Self {
+    fn of(
+        response: &Response<'_>,
+        body: BytesMut,
+        report: TranslationReport,
+        deposits: Vec<Deposit>,
+    ) -> Self {
         let first = response.candidates.iter().find(|candidate| candidate.index == 0);
         Self {
             body,
             report,
             usage: response.usage.as_ref().map(Usage::counts),
             stop: first.and_then(|c| c.stop.as_ref()).map(|stop| stop.reason),
+            deposits,
         }
     }
 }
@@ -88,18 +96,25 @@ pub fn response(
     let text = utf8(body)?;
     let mut response = read_response(from, text)?;
     answer.origin = Some(from);
-    give_back(&mut response, to, &mut answer);
-    write_response(&response, text, to, answer)
+    let deposits = give_back(&mut response, to, &mut answer);
+    write_response(&response, text, to, answer, deposits)
 }
 
 /// Gives a finished answer what its request had to give up.
-pub(super) fn give_back(response: &mut Response<'_>, to: Protocol, answer: &mut Answer) {
-    if response.origin != to {
-        let ids = answer.ids.fork();
-        answer.restore.with_ids(ids);
-        answer.restore.response(response);
-        Sealer::new(response.origin, to).response(response);
+pub(super) fn give_back(
+    response: &mut Response<'_>,
+    to: Protocol,
+    answer: &mut Answer,
+) -> Vec<Deposit> {
+    if response.origin == to {
+        return Vec::new();
     }
+    let ids = answer.ids.fork();
+    answer.restore.with_ids(ids);
+    answer.restore.response(response);
+    let mut sealer = Sealer::new(response.origin, to);
+    sealer.response(response);
+    sealer.take_deposits()
 }
 
 pub(super) fn write_response(
@@ -107,6 +122,7 @@ pub(super) fn write_response(
     source: &str,
     to: Protocol,
     mut answer: Answer,
+    deposits: Vec<Deposit>,
 ) -> Result<TranslatedAnswer, TranslateError> {
     let mut reporter = Reporter::new(source);
     let mut out = BytesMut::with_capacity(source.len() + 512);
@@ -117,7 +133,7 @@ pub(super) fn write_response(
         let message = failure(response).unwrap_or_else(|| loss.reason.to_owned());
         return Err(TranslateError::Failed(FaultKind::Upstream, message));
     }
-    Ok(TranslatedAnswer::of(response, out, report))
+    Ok(TranslatedAnswer::of(response, out, report, deposits))
 }
 
 /// Plays a finished answer as a stream, for a caller that asked for one.
@@ -132,11 +148,11 @@ pub fn response_as_stream(
 ) -> Result<TranslatedAnswer, TranslateError> {
     let mut response = read_response(from, utf8(body)?)?;
     answer.origin = Some(from);
-    give_back(&mut response, to, &mut answer);
+    let deposits = give_back(&mut response, to, &mut answer);
     let mut writer = (codec(to)?.writer)(answer);
     let mut out = BytesMut::with_capacity(body.len() + 1024);
     play(&response, &mut |event| writer.write(event, &mut out));
-    Ok(TranslatedAnswer::of(&response, out, TranslationReport::default()))
+    Ok(TranslatedAnswer::of(&response, out, TranslationReport::default(), deposits))
 }
 
 /// An error answer in the caller's protocol.

@@ -31,6 +31,7 @@ pub use answer::{TranslatedAnswer, TranslatedError, error, response, response_as
 pub use count::{CountRequest, count_answer, count_request, estimate, write_count};
 pub use models::{MAX_MODELS, models_answer, models_endpoint, write_models};
 pub use request::{RequestOptions, TranslatedRequest, request};
+pub use seals::{Deposit, MAX_DEPOSIT};
 pub use stream::{Folder, StreamFacts, Transcoder};
 
 use std::fmt;

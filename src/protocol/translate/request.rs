@@ -1,6 +1,6 @@
 use std::fmt;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::codec::codec;
 use super::prepare::prepare;
@@ -21,6 +21,9 @@ pub struct RequestOptions<'o> {
     pub head: Option<Head<'o>>,
     /// The model to ask for instead of the caller's; `None` leaves it.
     pub map_model: &'o dyn Fn(&str) -> Option<String>,
+    /// What was [deposited](super::Deposit) for the call of this id, by this caller, from an
+    /// upstream of this protocol. Asked only for callers of Chat and DashScope.
+    pub recall: &'o dyn Fn(&str) -> Option<Bytes>,
 }
 
 impl fmt::Debug for RequestOptions<'_> {
@@ -34,7 +37,13 @@ impl fmt::Debug for RequestOptions<'_> {
 
 impl Default for RequestOptions<'_> {
     fn default() -> Self {
-        Self { target: &Target::DEFAULT, mode: Mode::default(), head: None, map_model: &|_| None }
+        Self {
+            target: &Target::DEFAULT,
+            mode: Mode::default(),
+            head: None,
+            map_model: &|_| None,
+            recall: &|_| None,
+        }
     }
 }
 
@@ -95,7 +104,7 @@ pub fn request(
     let mut reporter = Reporter::new(text).anchored(&anchors);
     let mut restore = Restore::default();
     if from != to {
-        seals::open(&mut request, to, &mut reporter);
+        seals::open(&mut request, to, options.recall, &mut reporter);
         restore = prepare(&mut request, to, options.target, &mut reporter);
     }
     // Members that the target adds (an id, a wrapper) are few; the texts decide the size.

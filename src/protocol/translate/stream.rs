@@ -4,7 +4,7 @@ use super::TranslateError;
 use super::answer::{TranslatedAnswer, give_back, write_response};
 use super::codec::{Reader, Writer, codec};
 use super::framing::Framing;
-use super::seals::Sealer;
+use super::seals::{Deposit, Sealer};
 use crate::protocol::fold::Fold;
 use crate::protocol::model::{ApiError, FaultKind, Response, StopReason, StreamEvent, Usage};
 use crate::protocol::restore::Restore;
@@ -58,6 +58,12 @@ impl Transcoder {
     /// What was seen since the last call, if it is more than before.
     pub fn take_news(&mut self) -> Option<&StreamFacts> {
         std::mem::take(&mut self.news).then_some(&self.facts)
+    }
+
+    /// What is to be kept for the next request of this caller, since the last call: it is there
+    /// before the end of the answer is written.
+    pub fn take_deposits(&mut self) -> Vec<Deposit> {
+        self.back.0.as_mut().map(|back| back.1.take_deposits()).unwrap_or_default()
     }
 
     fn fail(&mut self, kind: FaultKind, message: &'static str, out: &mut BytesMut) {
@@ -191,8 +197,8 @@ impl Folder {
     ) -> Result<TranslatedAnswer, TranslateError> {
         let mut response = self.response()?;
         answer.origin = Some(response.origin);
-        give_back(&mut response, to, &mut answer);
-        write_response(&response, "", to, answer)
+        let deposits = give_back(&mut response, to, &mut answer);
+        write_response(&response, "", to, answer, deposits)
     }
 
     /// The finished answer in the hub.

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use super::writer::event;
-use crate::protocol::anthropic::blocks::valid_call_id;
+use crate::protocol::anthropic::blocks::{is_ours, valid_call_id};
 use crate::protocol::anthropic::wire::push;
 use crate::protocol::json::{JsonStr, ObjectWriter, Raw, push_str};
-use crate::protocol::model::{Delta, PartStart, Rest, Seal, SealKind, Vendor};
+use crate::protocol::model::{Delta, PartStart, Rest, Seal, SealKind};
 use crate::protocol::target::Ids;
 
 /// A part of the hub as a block of Messages.
@@ -155,7 +155,7 @@ impl Block {
 }
 
 fn is_signature(seal: &Seal<'_>) -> bool {
-    seal.vendor == Vendor::Anthropic && seal.kind == SealKind::Signature
+    seal.kind == SealKind::Signature && is_ours(seal)
 }
 
 fn write_start(
@@ -174,7 +174,7 @@ fn write_start(
             Kind::Text
         }
         PartStart::Reasoning { seal: Some(seal) }
-            if seal.vendor == Vendor::Anthropic && seal.kind == SealKind::Redacted =>
+            if seal.kind == SealKind::Redacted && is_ours(seal) =>
         {
             object.plain("type", "redacted_thinking");
             object.str("data", &seal.data);

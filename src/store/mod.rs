@@ -1,0 +1,28 @@
+//! What is kept between requests, behind small traits: in memory, or wherever the host wants it.
+//!
+//! # The vault of seals
+//!
+//! Vendors sign or encrypt the thinking of their models and want it back, unaltered, with the next
+//! request of the conversation. Callers of Chat Completions and DashScope have no place for it, so
+//! [`ProviderTranslateLayer`](crate::ProviderTranslateLayer) deposits it in a [`SealVault`], under
+//! the id of the tool call that the caller will name again.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use tower_llm_gateway::protocol::Protocol;
+//! use tower_llm_gateway::store::{MemoryVault, SealVault, VaultKey};
+//!
+//! let vault = MemoryVault::new().max_entries(1000);
+//! let key = VaultKey::new("team-a", Protocol::Anthropic, "toolu_01");
+//! vault.put(key, Bytes::from_static(b"sealed"));
+//! assert_eq!(vault.get(&key).as_deref(), Some(&b"sealed"[..]));
+//! // Another principal, another vendor: another key.
+//! assert_eq!(vault.get(&VaultKey::new("team-b", Protocol::Anthropic, "toolu_01")), None);
+//! assert_eq!(vault.get(&VaultKey::new("team-a", Protocol::Gemini, "toolu_01")), None);
+//! ```
+
+mod memory;
+mod vault;
+
+pub use memory::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, DEFAULT_TTL, MemoryVault};
+pub use vault::{SealVault, VaultKey};
