@@ -1,0 +1,7 @@
+//! Answers and streams: recordings, the grammar, the vectors.
+
+mod corpus;
+mod foreign;
+mod grammar;
+mod streams;
+mod vectors;
