@@ -186,13 +186,10 @@ impl PartsWriter<'_, '_, '_, '_> {
             Content::Text { citations: Some(list), .. } => {
                 citation::each(&list.borrow(), |cited| {
                     if !citation::is_known(&cited) {
-                        report.piece(
-                            cited.as_str(),
-                            Severity::Ignore,
-                            "a citation of another form",
-                        );
+                        let reason = "a citation of another form";
+                        report.piece(cited.as_str(), Severity::Ignore, reason);
                     }
-                })
+                });
             }
             Content::Other { raw, .. } => {
                 report.piece(raw.as_str(), Severity::Degrade, "no such item in Responses");

@@ -37,7 +37,7 @@ impl<'a> Event<'a> {
             ("type", Kind::String) => self.kind = c.string()?,
             ("delta", Kind::String) => self.delta = c.string()?,
             ("text" | "refusal" | "arguments" | "input", Kind::String) => {
-                self.whole = c.string()?
+                self.whole = c.string()?;
             }
             ("output_index", Kind::Number) => self.output_index = c.number()?.as_u64(),
             ("content_index" | "summary_index", Kind::Number) => {

@@ -98,7 +98,7 @@ impl Writer {
         match event {
             _ if self.is_done() => {}
             StreamEvent::Start { id, model, created, usage, rest } => {
-                self.start(&id, &model, created, rest, out);
+                self.start(&id, &model, created, &rest, out);
                 self.see(usage);
             }
             StreamEvent::PartStart { index, candidate: 0, part, rest } => {
@@ -136,7 +136,7 @@ impl Writer {
         id: &JsonStr<'_>,
         model: &JsonStr<'_>,
         created: Option<u64>,
-        rest: Rest<'_>,
+        rest: &Rest<'_>,
         out: &mut BytesMut,
     ) {
         if self.phase != Phase::New {
@@ -181,7 +181,7 @@ impl Writer {
 
     fn ensure_started(&mut self, out: &mut BytesMut) {
         let none = JsonStr::default();
-        self.start(&none, &none, None, Rest::default(), out);
+        self.start(&none, &none, None, &Rest::default(), out);
     }
 
     fn part_start(
@@ -228,7 +228,7 @@ impl Writer {
             }
             PartStart::Media(media) => self.media(media, out),
             PartStart::Other { raw, .. } if self.own() => {
-                self.whole(raw.as_str(), raw.as_str(), out)
+                self.whole(raw.as_str(), raw.as_str(), out);
             }
             PartStart::Other { .. } => {}
         }
@@ -438,7 +438,7 @@ impl Writer {
                     Some(Usage { raw: Some(raw), .. }) => response.raw("usage", raw),
                     Some(usage) => response.object("usage", |object| tokens::write(usage, object)),
                     None if with_usage => {
-                        response.object("usage", |object| tokens::write(&Usage::default(), object))
+                        response.object("usage", |object| tokens::write(&Usage::default(), object));
                     }
                     None => response.null("usage"),
                 }
