@@ -92,7 +92,7 @@ pub(super) fn conversation(value: &Value) -> Conversation {
     }
     let config = &value["toolConfig"]["functionCallingConfig"];
     let allowed = &config["allowedFunctionNames"];
-    conversation.choice = match text(&config["mode"]) {
+    conversation.choice = match &*text(&config["mode"]).to_uppercase() {
         "ANY" if allowed.as_array().is_some_and(|names| names.len() == 1) => {
             text(&allowed[0]).to_owned()
         }

@@ -67,6 +67,9 @@ pub(super) fn conversation(value: &Value) -> Conversation {
 pub(super) fn choice(choice: &Value) -> String {
     match choice {
         Value::String(word) => word.clone(),
+        Value::Object(_) if choice["type"] == "allowed_tools" => {
+            text(&choice["allowed_tools"]["mode"]).to_owned()
+        }
         Value::Object(_) => text(&choice["function"]["name"]).to_owned(),
         _ => "auto".to_owned(),
     }

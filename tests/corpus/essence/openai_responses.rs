@@ -72,6 +72,7 @@ pub(super) fn conversation(value: &Value) -> Conversation {
     let choice = &value["tool_choice"];
     conversation.choice = match choice {
         Value::String(word) => word.clone(),
+        Value::Object(_) if choice["type"] == "allowed_tools" => text(&choice["mode"]).to_owned(),
         Value::Object(_) => text(&choice["name"]).to_owned(),
         _ => "auto".to_owned(),
     };
