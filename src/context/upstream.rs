@@ -4,6 +4,7 @@ use std::sync::Arc;
 use http::uri::{self, Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
 
+use crate::protocol::dialect::{Dialect, SharedDialect};
 use crate::protocol::{Protocol, Target, is_version};
 use crate::secret::Secret;
 
@@ -38,6 +39,7 @@ struct Inner {
     key: UpstreamKey,
     models: ModelMap,
     target: Target,
+    dialect: Option<SharedDialect>,
 }
 
 /// Which credential the upstream gets.
@@ -147,6 +149,7 @@ impl Upstream {
             key: UpstreamKey::default(),
             models: ModelMap::default(),
             target: Target::default(),
+            dialect: None,
         })))
     }
 
@@ -186,6 +189,18 @@ impl Upstream {
     #[must_use]
     pub fn target(self, target: Target) -> Self {
         self.with(|inner| inner.target = target)
+    }
+
+    /// Speaks its protocol in a way of its own; see [`dialect`](crate::protocol::dialect).
+    #[must_use]
+    pub fn dialect(self, dialect: impl Dialect + 'static) -> Self {
+        self.with(|inner| inner.dialect = Some(SharedDialect::new(dialect)))
+    }
+
+    /// Its way of speaking.
+    #[must_use]
+    pub fn own_dialect(&self) -> Option<&SharedDialect> {
+        self.0.dialect.as_ref()
     }
 
     /// The protocol spoken there; `None` for the caller's.

@@ -10,6 +10,7 @@
 
 pub mod anthropic;
 pub mod dashscope;
+pub mod dialect;
 pub mod edit;
 pub mod fold;
 pub mod gemini;

@@ -96,6 +96,11 @@ impl TranslationReport {
         }
     }
 
+    /// Adds a loss.
+    pub fn add(&mut self, loss: Loss) {
+        self.push(loss);
+    }
+
     fn push(&mut self, loss: Loss) {
         // A refusal must never hide behind the limit.
         if self.losses.len() < MAX_LOSSES {

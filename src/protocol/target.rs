@@ -1,5 +1,6 @@
 //! What a writer is told beside the hub.
 
+use super::dialect::SharedDialect;
 use super::model::Effort;
 use super::restore::Restore;
 use super::{Layout, Protocol};
@@ -142,6 +143,8 @@ pub struct Answer {
     pub echo: String,
     /// What was changed in the request.
     pub restore: Restore,
+    /// The upstream's own way of speaking its protocol.
+    pub dialect: Option<SharedDialect>,
     /// Unix seconds.
     pub created: u64,
     /// Makes ids where the upstream gave none.
@@ -164,6 +167,7 @@ impl Answer {
             layout: Layout::default(),
             echo: String::new(),
             restore: Restore::default(),
+            dialect: None,
             created,
             ids: Ids::new(seed),
             origin: None,

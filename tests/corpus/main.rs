@@ -204,9 +204,9 @@ fn asked(
         source["model"].as_str().unwrap_or_default().to_owned()
     };
     let found = match to {
-        Protocol::Gemini => {
-            percent_encoding::percent_decode_str(&translated.endpoint.path).decode_utf8_lossy().into()
-        }
+        Protocol::Gemini => percent_encoding::percent_decode_str(&translated.endpoint.path)
+            .decode_utf8_lossy()
+            .into(),
         _ => written["model"].as_str().unwrap_or_default().to_owned(),
     };
     let kept = if to == Protocol::Gemini { found.contains(&model) } else { found == model };

@@ -1,5 +1,6 @@
 //! What is done with the upstream's answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::body::{
     media_type,
 };
 use crate::context::Exchange;
+use crate::protocol::dialect::AnswerPiece;
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
 use crate::protocol::report::TranslationReport;
 use crate::protocol::translate::{
@@ -193,7 +195,8 @@ fn translate(reading: Reading, body: &[u8], job: &Job) -> Result<TranslatedAnswe
     let answer = job.answer.clone();
     match reading {
         Reading::Stream => {
-            let mut folder = Folder::new(job.upstream, job.config.max_response_bytes)?;
+            let folder = Folder::new(job.upstream, job.config.max_response_bytes)?;
+            let mut folder = folder.speaking(answer.dialect.as_ref());
             folder.push(body);
             folder.finish(job.caller, answer)
         }
@@ -223,7 +226,14 @@ fn finish_error<C>(
     body: &[u8],
     job: &mut Job,
 ) -> Response<ResponseBody<C>> {
-    let Ok(translated) = error(job.upstream, job.caller, parts.status, body) else {
+    let body = match &job.answer.dialect {
+        Some(dialect) => {
+            let text = String::from_utf8_lossy(body);
+            Cow::Owned(dialect.answer(&text, AnswerPiece::Error).into_owned().into_bytes())
+        }
+        None => Cow::Borrowed(body),
+    };
+    let Ok(translated) = error(job.upstream, job.caller, parts.status, &body) else {
         return job.fail("the upstream's error could not be read");
     };
     headers::translate_response(&mut parts.headers, job.caller, false);

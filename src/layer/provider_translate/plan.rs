@@ -58,8 +58,12 @@ pub(super) fn plan(
     let plan = match operation {
         Operation::Models | Operation::Other if is_same_vendor(from, to) => return Plan::Pass,
         Operation::Models => return Plan::Models { from, to },
+        // An answer in the upstream's dialect has to be read.
+        Operation::Generate if from == to && changes_answers(upstream) => {
+            Plan::Translate { from, to }
+        }
         Operation::Generate | Operation::CountTokens if from == to => {
-            if !see_body {
+            if !see_body && upstream.own_dialect().is_none() {
                 return Plan::Pass;
             }
             Plan::Edit(from)
@@ -73,6 +77,10 @@ pub(super) fn plan(
         }
     };
     encoded(headers).map_or(plan, Plan::Refuse)
+}
+
+fn changes_answers(upstream: &Upstream) -> bool {
+    upstream.own_dialect().is_some_and(|dialect| dialect.changes_answers())
 }
 
 /// Chat Completions and Responses are two protocols of one vendor, who has the rest in common.

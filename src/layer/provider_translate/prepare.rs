@@ -14,9 +14,11 @@ use super::plan::{self, Plan};
 use super::{ResponseBody, headers};
 use crate::body::{Collected, JSON, Refusal, RewriteBody, drop_body_headers};
 use crate::context::RequestFacts;
+use crate::protocol::dialect::Outgoing;
 use crate::protocol::edit::{Edited, Outline};
 use crate::protocol::json::JsonStr;
 use crate::protocol::model::FaultKind;
+use crate::protocol::report::TranslationReport;
 use crate::protocol::translate::{
     self, CountRequest, RequestOptions, TranslateError, TranslatedRequest,
 };
@@ -77,8 +79,17 @@ impl<S> PendingCall<S> {
             Some(model) => outline.set_model(&mut self.parts.uri, model)?,
             None => Edited::Unchanged,
         };
-        let Edited::Changed(bytes) = edited else { return Ok(RewriteBody::collected(collected)) };
+        let bytes = match edited {
+            Edited::Changed(bytes) => bytes,
+            Edited::Unchanged if self.upstream.own_dialect().is_none() => {
+                return Ok(RewriteBody::collected(collected));
+            }
+            Edited::Unchanged => collected.bytes,
+        };
         drop_body_headers(&mut self.parts.headers);
+        let mut body = BytesMut::from(bytes);
+        self.speak(&mut body, &mut TranslationReport::default())?;
+        let bytes = body.freeze();
         Ok(RewriteBody::collected(Collected { bytes, trailers: collected.trailers }))
     }
 
@@ -177,15 +188,37 @@ impl<S> PendingCall<S> {
         wanted: Wanted,
     ) -> Result<(Bytes, Job), Refusal> {
         self.address(to, &translated.endpoint)?;
+        let (mut body, mut report) = (translated.body, translated.report);
+        if wanted == Wanted::Answer {
+            self.speak(&mut body, &mut report)?;
+        }
         let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut answer = Answer::new(translated.model, created, fastrand::u64(..));
         answer.include_usage = translated.include_usage;
         answer.layout = translated.layout;
         answer.echo = translated.echo;
         answer.restore = translated.restore;
+        answer.dialect = self.upstream.own_dialect().cloned();
         let job = Job::new(from, to, wanted, self.exchange.clone(), Arc::clone(&self.config));
-        let job = Job { stream: translated.stream, answer, report: translated.report, ..job };
-        Ok((translated.body.freeze(), job))
+        let job = Job { stream: translated.stream, answer, report, ..job };
+        Ok((body.freeze(), job))
+    }
+
+    /// Lets the upstream's dialect have its way with a request that is ready.
+    fn speak(
+        &mut self,
+        body: &mut BytesMut,
+        report: &mut TranslationReport,
+    ) -> Result<(), Refusal> {
+        let Some(dialect) = self.upstream.own_dialect() else { return Ok(()) };
+        let (uri, headers) = (&mut self.parts.uri, &mut self.parts.headers);
+        dialect
+            .request(&mut Outgoing { uri, headers, body, report })
+            .map_err(|error| Refusal::new(FaultKind::BadRequest, error.to_string()))?;
+        match report.refused_by(self.config.mode) {
+            Some(loss) => Err(bad_request(&TranslateError::Refused(loss.clone()))),
+            None => Ok(()),
+        }
     }
 
     /// Sends the request to its endpoint.

@@ -17,6 +17,7 @@ use crate::protocol::model::{Fault, FaultKind, FaultOrigin, StopReason};
 use crate::protocol::report::TranslationReport;
 use crate::test_helpers::{Frames, Step, steps};
 
+mod dialects;
 mod listed;
 mod silence;
 

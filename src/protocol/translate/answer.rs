@@ -8,6 +8,7 @@ use super::codec::codec;
 use super::seals::{Deposit, Sealer};
 use super::stream::Folder;
 use super::{TranslateError, utf8};
+use crate::protocol::dialect::AnswerPiece;
 use crate::protocol::json::{JsonStr, Kind, Raw};
 use crate::protocol::model::{Candidate, FaultKind, Response, Stop, StopReason, Usage};
 use crate::protocol::play::play;
@@ -96,11 +97,20 @@ pub fn response(
     body: &[u8],
     mut answer: Answer,
 ) -> Result<TranslatedAnswer, TranslateError> {
-    let text = utf8(body)?;
-    let mut response = read_response(from, text)?;
+    let text = spoken(body, &answer)?;
+    let mut response = read_response(from, &text)?;
     answer.origin = Some(from);
     let deposits = give_back(&mut response, to, &mut answer);
-    write_response(&response, text, to, answer, deposits)
+    write_response(&response, &text, to, answer, deposits)
+}
+
+/// A whole answer as its protocol has it, whatever the upstream's dialect.
+fn spoken<'b>(body: &'b [u8], answer: &Answer) -> Result<Cow<'b, str>, TranslateError> {
+    let text = utf8(body)?;
+    Ok(match &answer.dialect {
+        Some(dialect) => dialect.answer(text, AnswerPiece::Whole),
+        None => Cow::Borrowed(text),
+    })
 }
 
 /// Gives a finished answer what its request had to give up.
@@ -149,7 +159,8 @@ pub fn response_as_stream(
     body: &[u8],
     mut answer: Answer,
 ) -> Result<TranslatedAnswer, TranslateError> {
-    let mut response = read_response(from, utf8(body)?)?;
+    let text = spoken(body, &answer)?;
+    let mut response = read_response(from, &text)?;
     answer.origin = Some(from);
     let deposits = give_back(&mut response, to, &mut answer);
     let mut writer = (codec(to)?.writer)(answer);

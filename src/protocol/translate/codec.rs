@@ -6,6 +6,7 @@ use http::StatusCode;
 use super::TranslateError;
 use super::count::Count;
 use super::models::Models;
+use crate::protocol::dialect::{AnswerPiece, SharedDialect};
 use crate::protocol::json::JsonError;
 use crate::protocol::model::{ApiError, FaultKind, Request, Response, StreamEvent};
 use crate::protocol::report::Reporter;
@@ -66,7 +67,7 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
                 write: anthropic::models::write,
                 write_list: anthropic::models::write_list,
             }),
-            reader: || Reader::Anthropic(anthropic::stream::Reader::new()),
+            reader: || ReaderOf::Anthropic(anthropic::stream::Reader::new()).into(),
             writer: |answer| Writer::Anthropic(anthropic::stream::Writer::new(answer)),
         }),
         Protocol::OpenAiChat => Ok(&Codec {
@@ -82,7 +83,7 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
             error_status: openai_chat::fault::status,
             count: None,
             models: Some(OPENAI_MODELS),
-            reader: || Reader::OpenAiChat(openai_chat::stream::Reader::new()),
+            reader: || ReaderOf::OpenAiChat(openai_chat::stream::Reader::new()).into(),
             writer: |answer| Writer::OpenAiChat(openai_chat::stream::Writer::new(answer)),
         }),
         Protocol::OpenAiResponses => Ok(&Codec {
@@ -105,7 +106,7 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
                 write_answer: openai_responses::count::write_answer,
             }),
             models: Some(OPENAI_MODELS),
-            reader: || Reader::OpenAiResponses(openai_responses::stream::Reader::new()),
+            reader: || ReaderOf::OpenAiResponses(openai_responses::stream::Reader::new()).into(),
             writer: |answer| Writer::OpenAiResponses(openai_responses::stream::Writer::new(answer)),
         }),
         Protocol::Gemini => Ok(&Codec {
@@ -135,7 +136,7 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
                 write: gemini::models::write,
                 write_list: gemini::models::write_list,
             }),
-            reader: || Reader::Gemini(gemini::stream::Reader::new()),
+            reader: || ReaderOf::Gemini(gemini::stream::Reader::new()).into(),
             writer: |answer| Writer::Gemini(gemini::stream::Writer::new(answer)),
         }),
         Protocol::DashScope => Ok(&Codec {
@@ -151,7 +152,7 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
             error_status: dashscope::fault::status,
             count: None,
             models: None,
-            reader: || Reader::DashScope(dashscope::stream::Reader::new()),
+            reader: || ReaderOf::DashScope(dashscope::stream::Reader::new()).into(),
             writer: |answer| Writer::DashScope(dashscope::stream::Writer::new(answer)),
         }),
     }
@@ -167,8 +168,48 @@ const OPENAI_MODELS: Models = Models {
     write_list: openai_chat::models::write_list,
 };
 
+/// Reads a stream, in the upstream's own dialect where it has one.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Reader {
+pub(super) struct Reader {
+    dialect: Option<SharedDialect>,
+    of: ReaderOf,
+}
+
+impl Reader {
+    /// Asks `dialect` about each event before it is read.
+    pub(super) fn speaking(mut self, dialect: Option<&SharedDialect>) -> Self {
+        self.dialect = dialect.filter(|dialect| dialect.changes_answers()).cloned();
+        self
+    }
+
+    pub(super) fn event(&mut self, event: &sse::Event<'_>, sink: &mut dyn FnMut(StreamEvent<'_>)) {
+        match &self.dialect {
+            None => self.of.event(event, sink),
+            Some(dialect) => {
+                let data = dialect.answer(event.data, AnswerPiece::Event);
+                self.of.event(&sse::Event { data: &data, ..*event }, sink);
+            }
+        }
+    }
+
+    pub(super) fn finish(&mut self, sink: &mut dyn FnMut(StreamEvent<'_>)) {
+        self.of.finish(sink);
+    }
+
+    /// Whether a stream may be one JSON array in pieces too, not server-sent events.
+    pub(super) fn takes_arrays(&self) -> bool {
+        matches!(self.of, ReaderOf::Gemini(_))
+    }
+}
+
+impl From<ReaderOf> for Reader {
+    fn from(of: ReaderOf) -> Self {
+        Self { dialect: None, of }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum ReaderOf {
     Anthropic(anthropic::stream::Reader),
     OpenAiChat(openai_chat::stream::Reader),
     OpenAiResponses(openai_responses::stream::Reader),
@@ -176,13 +217,8 @@ pub(super) enum Reader {
     DashScope(dashscope::stream::Reader),
 }
 
-impl Reader {
-    /// Whether a stream may be one JSON array in pieces too, not server-sent events.
-    pub(super) fn takes_arrays(&self) -> bool {
-        matches!(self, Self::Gemini(_))
-    }
-
-    pub(super) fn event(&mut self, event: &sse::Event<'_>, sink: &mut dyn FnMut(StreamEvent<'_>)) {
+impl ReaderOf {
+    fn event(&mut self, event: &sse::Event<'_>, sink: &mut dyn FnMut(StreamEvent<'_>)) {
         match self {
             Self::Anthropic(reader) => reader.event(event, sink),
             Self::OpenAiChat(reader) => reader.event(event, sink),
@@ -192,7 +228,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn finish(&mut self, sink: &mut dyn FnMut(StreamEvent<'_>)) {
+    fn finish(&mut self, sink: &mut dyn FnMut(StreamEvent<'_>)) {
         match self {
             Self::Anthropic(reader) => reader.finish(sink),
             Self::OpenAiChat(reader) => reader.finish(sink),

@@ -5,6 +5,7 @@ use super::answer::{TranslatedAnswer, give_back, write_response};
 use super::codec::{Reader, Writer, codec};
 use super::framing::Framing;
 use super::seals::{Deposit, Sealer};
+use crate::protocol::dialect::SharedDialect;
 use crate::protocol::fold::Fold;
 use crate::protocol::model::{ApiError, FaultKind, Response, StopReason, StreamEvent, Usage};
 use crate::protocol::restore::Restore;
@@ -47,7 +48,7 @@ impl Transcoder {
         let reader = (codec(from)?.reader)();
         Ok(Self {
             framing: Framing::new(reader.takes_arrays()),
-            reader,
+            reader: reader.speaking(answer.dialect.as_ref()),
             back: Back::new(from, to, &mut answer),
             writer: (codec(to)?.writer)(answer),
             facts: StreamFacts::default(),
@@ -173,6 +174,13 @@ impl Folder {
             fold: Fold::new(from, limit),
             broken: None,
         })
+    }
+
+    /// Reads the upstream's own dialect of its protocol.
+    #[must_use]
+    pub fn speaking(mut self, dialect: Option<&SharedDialect>) -> Self {
+        self.reader = self.reader.speaking(dialect);
+        self
     }
 
     /// More of the stream.
