@@ -33,7 +33,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tower_llm_gateway::context::{BadUpstream, ModelMap, Upstream};
-use tower_llm_gateway::protocol::{Protocol, Target};
+use tower_llm_gateway::protocol::Protocol;
+use tower_llm_gateway::protocol::profile::Profiles;
 use tower_llm_gateway::secret::Secret;
 use tower_llm_gateway::upstream::Proxies;
 
@@ -139,11 +140,11 @@ impl Settings {
             Some(protocol) => Upstream::new(base, protocol)?,
             None => Upstream::same_protocol(base)?,
         };
-        let mut target = Target::default();
+        let mut profiles = Profiles::default();
         if let Some(tokens) = self.default_max_tokens {
-            target.default_max_tokens = tokens;
+            profiles = profiles.every(move |target| target.default_max_tokens = tokens);
         }
-        let upstream = upstream.models(self.models.clone()).target(target);
+        let upstream = upstream.models(self.models.clone()).profiles(profiles);
         Ok(match (&self.upstream_key, &self.access_key) {
             (Some(key), _) => upstream.key(key.clone())?,
             (None, Some(_)) => upstream.no_key(),

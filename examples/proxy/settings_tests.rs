@@ -178,7 +178,8 @@ fn sizes_and_proxies() {
     assert_eq!(settings.default_max_tokens, Some(100));
     assert_eq!(settings.demo_pace, Duration::ZERO);
     let upstream = settings.upstream("http://demo").unwrap();
-    assert_eq!(upstream.target_profile().default_max_tokens, 100);
+    let target = upstream.target_profiles().target(Protocol::Anthropic, "claude-opus-4-7");
+    assert_eq!(target.default_max_tokens, 100);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use http::uri::{self, Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
 
 use crate::protocol::dialect::{Dialect, SharedDialect};
+use crate::protocol::profile::Profiles;
 use crate::protocol::{Protocol, Target, is_version};
 use crate::secret::Secret;
 
@@ -38,7 +39,7 @@ struct Inner {
     protocol: Option<Protocol>,
     key: UpstreamKey,
     models: ModelMap,
-    target: Target,
+    profiles: Profiles,
     dialect: Option<SharedDialect>,
 }
 
@@ -148,7 +149,7 @@ impl Upstream {
             protocol: None,
             key: UpstreamKey::default(),
             models: ModelMap::default(),
-            target: Target::default(),
+            profiles: Profiles::default(),
             dialect: None,
         })))
     }
@@ -185,10 +186,17 @@ impl Upstream {
         self.with(|inner| inner.models = models)
     }
 
-    /// What the models behind it need beyond their protocol.
+    /// What every model behind it needs beyond its protocol, whatever its name.
     #[must_use]
     pub fn target(self, target: Target) -> Self {
-        self.with(|inner| inner.target = target)
+        self.profiles(Profiles::always(target))
+    }
+
+    /// What the models behind it need beyond their protocol, by their names. Default: what is
+    /// known of the usual families.
+    #[must_use]
+    pub fn profiles(self, profiles: Profiles) -> Self {
+        self.with(|inner| inner.profiles = profiles)
     }
 
     /// Speaks its protocol in a way of its own; see [`dialect`](crate::protocol::dialect).
@@ -223,8 +231,8 @@ impl Upstream {
 
     /// What its models need.
     #[must_use]
-    pub fn target_profile(&self) -> &Target {
-        &self.0.target
+    pub fn target_profiles(&self) -> &Profiles {
+        &self.0.profiles
     }
 
     /// Host and port.

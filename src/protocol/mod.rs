@@ -19,6 +19,7 @@ pub mod model;
 pub mod openai_chat;
 pub mod openai_responses;
 pub mod play;
+pub mod profile;
 pub mod refusal;
 pub mod report;
 pub mod restore;

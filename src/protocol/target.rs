@@ -11,27 +11,43 @@ pub const DEFAULT_MAX_TOKENS: u64 = 4096;
 /// Default for [`Answer::max_accumulated`]: 16 MiB.
 pub const DEFAULT_MAX_ACCUMULATED: usize = 16 << 20;
 
-/// What the model behind a request needs beyond its protocol.
+/// What the model behind a request needs beyond its protocol. [`Profiles`](super::profile::Profiles)
+/// know it by the model's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Target {
     /// Messages demands `max_tokens`; this is sent where the caller set none. Default
     /// [`DEFAULT_MAX_TOKENS`].
     pub default_max_tokens: u64,
+    /// Most tokens that the model can write; a request for more asks for these. Default no limit.
+    pub max_output_tokens: Option<u64>,
     /// Chat: send `max_tokens` instead of `max_completion_tokens`, as many clones of the
     /// protocol know only the old name. Default false.
     pub legacy_max_tokens: bool,
+    /// The model thinks, and can be told how much. Else nothing about it is sent. Default true.
+    pub thinks: bool,
     /// Thinking budgets in tokens for the efforts minimal, low, medium, high, xhigh, max, where
     /// one protocol has words and the other tokens. Default 1024, 1024, 8192, 24576, 32768, 65536.
     pub budgets: [u64; 6],
     /// Whether the model is told how much to think in tokens or in words. Default in tokens.
     pub thinking: ThinkingScale,
-    /// The least and the highest effort that the model knows. Default minimal to max.
+    /// The least and the highest budget that the model takes, beside none at all. Default any.
+    pub budget_range: (u64, u64),
+    /// The least and the highest effort that the model knows. One that knows `none` is taken to
+    /// know no `minimal`, as none does. Default minimal to max.
     pub efforts: (Effort, Effort),
     /// The model can be told not to think at all. Default true.
     pub can_stop_thinking: bool,
-    /// Whether temperature, top-p, top-k and penalties are taken. Default always.
+    /// It thinks only in a stream: a caller that wants none gets the whole answer of one. Default
+    /// false.
+    pub thinks_only_streaming: bool,
+    /// Whether temperature, top-p, top-k, penalties, a bias of tokens and their probabilities are
+    /// taken. Default always.
     pub sampling: Accepts,
+    /// Temperature and top-p exclude each other. Default false.
+    pub temperature_or_top_p: bool,
+    /// Stop sequences are taken. Default true.
+    pub stop_sequences: bool,
     /// Whether a tool call can be forced. Default always; Messages never takes both a budget for
     /// thinking and a forced call, whatever stands here.
     pub forced_tools: Accepts,
@@ -79,12 +95,18 @@ impl Target {
     /// The defaults.
     pub const DEFAULT: Self = Self {
         default_max_tokens: DEFAULT_MAX_TOKENS,
+        max_output_tokens: None,
         legacy_max_tokens: false,
+        thinks: true,
         budgets: [1024, 1024, 8192, 24576, 32768, 65536],
         thinking: ThinkingScale::Tokens,
+        budget_range: (1, u64::MAX),
         efforts: (Effort::Minimal, Effort::Max),
         can_stop_thinking: true,
+        thinks_only_streaming: false,
         sampling: Accepts::Always,
+        temperature_or_top_p: false,
+        stop_sequences: true,
         forced_tools: Accepts::Always,
         json_schema: true,
         stand_in_signatures: false,

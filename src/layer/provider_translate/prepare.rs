@@ -171,7 +171,7 @@ impl<S> PendingCall<S> {
         let keeping = Keeping::new(&self.config, &self.exchange, to);
         let options = RequestOptions {
             head: Some(head),
-            target: self.upstream.target_profile(),
+            profiles: self.upstream.target_profiles(),
             mode: self.config.mode,
             map_model: &map_model,
             recall: &|call_id| keeping.recall(call_id),

@@ -90,6 +90,18 @@ impl<'a> Request<'a> {
         Ok(())
     }
 
+    /// The member in which its protocol says how much to think.
+    #[must_use]
+    pub fn thinking_member(&self) -> &'static str {
+        match self.origin {
+            Protocol::Anthropic => "thinking",
+            Protocol::OpenAiChat => "reasoning_effort",
+            Protocol::OpenAiResponses => "reasoning",
+            Protocol::Gemini => "generationConfig",
+            Protocol::DashScope => "parameters",
+        }
+    }
+
     /// An empty request as `origin` would have it.
     #[must_use]
     pub fn new(origin: Protocol) -> Self {

@@ -6,15 +6,16 @@ use super::codec::codec;
 use super::prepare::prepare;
 use super::{TranslateError, seals, utf8};
 use crate::protocol::json::JsonStr;
+use crate::protocol::profile::Profiles;
 use crate::protocol::report::{Mode, Reporter, TranslationReport};
 use crate::protocol::restore::Restore;
-use crate::protocol::{Endpoint, Head, Layout, Protocol, Target};
+use crate::protocol::{Endpoint, Head, Layout, Protocol};
 
 /// How a request is translated.
 #[derive(Clone, Copy)]
 pub struct RequestOptions<'o> {
-    /// What the models of the upstream need.
-    pub target: &'o Target,
+    /// What the models of the upstream need; asked by the name that the upstream knows.
+    pub profiles: &'o Profiles,
     /// What to refuse.
     pub mode: Mode,
     /// What the request said outside of its body, where that is at hand.
@@ -29,7 +30,7 @@ pub struct RequestOptions<'o> {
 impl fmt::Debug for RequestOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestOptions")
-            .field("target", &self.target)
+            .field("profiles", &self.profiles)
             .field("mode", &self.mode)
             .finish_non_exhaustive()
     }
@@ -38,7 +39,7 @@ impl fmt::Debug for RequestOptions<'_> {
 impl Default for RequestOptions<'_> {
     fn default() -> Self {
         Self {
-            target: &Target::DEFAULT,
+            profiles: &Profiles::DEFAULT,
             mode: Mode::default(),
             head: None,
             map_model: &|_| None,
@@ -61,7 +62,8 @@ pub struct TranslatedRequest {
     pub model: String,
     /// The model that is asked of the upstream.
     pub upstream_model: String,
-    /// The caller wants a stream.
+    /// The caller wants a stream. Where it does not, the upstream may be asked for one all the same:
+    /// some models think only then ([`Target`](crate::protocol::Target)).
     pub stream: bool,
     /// The caller wants the usage at the end of a stream.
     pub include_usage: bool,
@@ -100,27 +102,29 @@ pub fn request(
     if upstream_model != model {
         request.model = JsonStr::from_plain(upstream_model.clone());
     }
+    let target = &options.profiles.target(to, &upstream_model);
+    let stream = request.stream.unwrap_or(false);
     let anchors = std::mem::take(&mut request.anchors);
     let mut reporter = Reporter::new(text).anchored(&anchors);
     let mut restore = Restore::default();
     if from != to {
         seals::open(&mut request, to, options.recall, &mut reporter);
-        restore = prepare(&mut request, to, options.target, &mut reporter);
+        restore = prepare(&mut request, to, target, &mut reporter);
     }
     // Members that the target adds (an id, a wrapper) are few; the texts decide the size.
     let mut out = BytesMut::with_capacity(body.len() + body.len() / 16 + 256);
-    (writer.write_request)(&request, options.target, &mut reporter, &mut out);
+    (writer.write_request)(&request, target, &mut reporter, &mut out);
     let report = reporter.finish();
     if let Some(loss) = report.refused_by(options.mode) {
         return Err(TranslateError::Refused(loss.clone()));
     }
     Ok(TranslatedRequest {
         body: out,
-        endpoint: (writer.endpoint)(&request, options.target),
+        endpoint: (writer.endpoint)(&request, target),
         report,
         model,
         upstream_model,
-        stream: request.stream.unwrap_or(false),
+        stream,
         include_usage: request.include_usage.unwrap_or(false),
         layout: request.layout,
         echo: (reader.echo)(text),

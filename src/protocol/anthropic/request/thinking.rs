@@ -1,7 +1,6 @@
 //! How much to think: the words and counts of other protocols in those of Messages.
 
 use super::history::Message;
-use crate::protocol::Protocol;
 use crate::protocol::json::Number;
 use crate::protocol::model::{
     Content, Effort, Reasoning, ReasoningMode, Request, Role, ToolChoice, Vendor,
@@ -60,7 +59,8 @@ impl Plan {
     ) -> Self {
         let limit = request.max_output_tokens.as_ref().and_then(Number::as_u64);
         let max_tokens = limit.unwrap_or(target.default_max_tokens);
-        let mut degrade = |reason| report.member(member(request), Severity::Degrade, reason);
+        let mut degrade =
+            |reason| report.member(request.thinking_member(), Severity::Degrade, reason);
         let wanted = Thinking::wanted(&request.reasoning, target);
         let forced = matches!(
             request.tool_choice,
@@ -81,8 +81,15 @@ impl Plan {
                 unsaid(max_tokens)
             }
             Thinking::Budget(budget) if limit.is_none() => {
-                let max_tokens = max_tokens.saturating_add(budget);
-                Self { max_tokens, thinking: Thinking::Budget(budget.max(MIN_BUDGET)) }
+                let budget = budget.max(MIN_BUDGET);
+                let longest = target.max_output_tokens.unwrap_or(u64::MAX);
+                let both = max_tokens.saturating_add(budget);
+                if both <= longest {
+                    return Self { max_tokens: both, thinking: Thinking::Budget(budget) };
+                }
+                // The model cannot write that much: a quarter is left for the answer.
+                let budget = budget.min(longest - longest / 4);
+                Self { max_tokens: longest, thinking: Thinking::Budget(budget) }
             }
             Thinking::Budget(budget) => {
                 let capped = budget.min(max_tokens.saturating_sub(1));
@@ -101,17 +108,6 @@ impl Plan {
             }
             thinking => Self { max_tokens, thinking },
         }
-    }
-}
-
-/// Where the origin says how much to think.
-fn member(request: &Request<'_>) -> &'static str {
-    match request.origin {
-        Protocol::Anthropic => "thinking",
-        Protocol::OpenAiChat => "reasoning_effort",
-        Protocol::OpenAiResponses => "reasoning",
-        Protocol::Gemini => "generationConfig",
-        Protocol::DashScope => "parameters",
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod calls;
 mod custom;
+mod fit;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -28,5 +29,6 @@ pub(super) fn prepare(
     calls::pair(request, to, target, report);
     let wrapped = custom::wrap(request, to, target, report);
     names::adapt(request, to, wrapped, report, &mut restore);
+    fit::fit(request, to, target, report);
     restore
 }

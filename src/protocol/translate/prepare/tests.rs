@@ -2,6 +2,7 @@
 
 mod calls;
 mod custom;
+mod fit;
 mod names;
 
 use super::prepare;
