@@ -15,6 +15,8 @@ use super::translate::TranslateError;
 pub struct Fold {
     response: Response<'static>,
     parts: Vec<Open>,
+    /// Token probabilities, piece by piece, with their candidates.
+    logprobs: Vec<(u32, Raw<'static>)>,
     bytes: usize,
     limit: usize,
     ended: bool,
@@ -48,6 +50,7 @@ impl Fold {
                 rest: Rest::default(),
             },
             parts: Vec::new(),
+            logprobs: Vec::new(),
             bytes: 0,
             limit,
             ended: false,
@@ -82,8 +85,10 @@ impl Fold {
             }
             StreamEvent::Delta { index, delta } => self.delta(index, delta),
             StreamEvent::Logprobs { candidate, raw } => {
-                self.grow(raw.as_str().len());
-                self.candidate(candidate).logprobs = Some(raw.into_owned());
+                self.grow(PART_OVERHEAD + raw.as_str().len());
+                if self.failure.is_none() {
+                    self.logprobs.push((candidate, raw.into_owned()));
+                }
             }
             StreamEvent::Stop { candidate, stop, rest } => {
                 let candidate = self.candidate(candidate);
@@ -115,6 +120,13 @@ impl Fold {
             let candidate = open.candidate;
             let part = open.close();
             self.candidate(candidate).parts.push(part);
+        }
+        let mut logprobs = std::mem::take(&mut self.logprobs);
+        while let Some((candidate, _)) = logprobs.first() {
+            let candidate = *candidate;
+            let (own, others) = logprobs.into_iter().partition(|(of, _)| *of == candidate);
+            self.candidate(candidate).logprobs = joined(own);
+            logprobs = others;
         }
         // What ended is an answer, though an empty one: clients look for its first candidate.
         if self.response.candidates.is_empty() {
@@ -172,6 +184,29 @@ impl Fold {
     }
 }
 
+/// The token probabilities of a stream in one: the lists of OpenAI's form in a row. Of another form
+/// the last one counts.
+fn joined(pieces: Vec<(u32, Raw<'static>)>) -> Option<Raw<'static>> {
+    let of = |name: &str| -> Vec<String> {
+        let lists = pieces.iter().filter_map(|(_, piece)| piece.member(name));
+        let inner = lists.filter_map(|list| {
+            let inner = list.as_str().strip_prefix('[')?.strip_suffix(']')?.trim();
+            (!inner.is_empty()).then(|| inner.to_owned())
+        });
+        inner.collect()
+    };
+    let list = |items: &[String]| match items {
+        [] => "null".to_owned(),
+        items => format!("[{}]", items.join(",")),
+    };
+    let (content, refusal) = (of("content"), of("refusal"));
+    if pieces.len() == 1 || (content.is_empty() && refusal.is_empty()) {
+        return pieces.into_iter().next_back().map(|(_, piece)| piece);
+    }
+    let whole = format!(r#"{{"content":{},"refusal":{}}}"#, list(&content), list(&refusal));
+    Raw::parse_owned(whole).ok()
+}
+
 /// What an empty part counts toward the limit, so that many empty ones are bounded too.
 const PART_OVERHEAD: usize = 256;
 
@@ -218,5 +253,40 @@ impl Open {
             }
         };
         Part { seal: on_part, rest: self.rest, ..Part::new(content) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_probabilities_are_joined() {
+        // given, joined
+        let rows: [(&[&'static str], &str); 4] = [
+            (&[r#"{"content":[1]}"#], r#"{"content":[1]}"#),
+            (
+                &[r#"{"content":[1],"refusal":null}"#, r#"{"content":[]}"#, r#"{"content":[2,3]}"#],
+                r#"{"content":[1,2,3],"refusal":null}"#,
+            ),
+            (&[r#"{"content":[1]}"#, r#"{"refusal":[2]}"#], r#"{"content":[1],"refusal":[2]}"#),
+            (&[r#"{"avg":1}"#, r#"{"avg":2}"#], r#"{"avg":2}"#),
+        ];
+        for (given, expected) in rows {
+            let mut fold = Fold::new(Protocol::OpenAiChat, 1 << 20);
+            for raw in given {
+                // Another candidate's stand apart.
+                for (candidate, raw) in [(1, Raw::literal(raw)), (0, Raw::literal("{}"))] {
+                    fold.event(StreamEvent::Logprobs { candidate, raw });
+                }
+            }
+            fold.event(StreamEvent::End);
+            let response = fold.finish().unwrap();
+            let of = |index| {
+                let candidate = response.candidates.iter().find(|c| c.index == index).unwrap();
+                candidate.logprobs.as_ref().map(Raw::as_str)
+            };
+            assert_eq!((of(1), of(0)), (Some(expected), Some("{}")));
+        }
     }
 }

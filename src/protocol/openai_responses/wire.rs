@@ -73,3 +73,16 @@ pub(super) fn join<'a>(texts: Vec<JsonStr<'a>>, separator: &str) -> Option<JsonS
     }
     Some(JsonStr::from_escaped(joined))
 }
+
+/// The member of an object, with the life of the document.
+pub(super) fn member_of<'a>(raw: &Raw<'a>, name: &str) -> Option<Raw<'a>> {
+    let mut found = None;
+    let walked = raw.source_cursor()?.object(|key, c| {
+        let value = c.raw()?;
+        if key == *name {
+            found = Some(value);
+        }
+        Ok(())
+    });
+    walked.ok().and(found)
+}

@@ -59,8 +59,11 @@ fn read_response(from: Protocol, text: &str) -> Result<Response<'_>, TranslateEr
         return folder.response();
     }
     let read = (codec.read_response)(text);
-    let answers =
-        |candidate: &Candidate<'_>| !candidate.parts.is_empty() || candidate.stop.is_some();
+    let answers = |candidate: &Candidate<'_>| match &candidate.stop {
+        // What it says of it tells the kind.
+        Some(stop) if stop.reason == StopReason::Error => false,
+        stop => stop.is_some() || !candidate.parts.is_empty(),
+    };
     let answered = read.as_ref().is_ok_and(|response| response.candidates.iter().any(answers));
     if !answered && complains(&Raw::parse(text)?) {
         let error = (codec.read_error)(StatusCode::OK, text);

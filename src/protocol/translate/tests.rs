@@ -1,4 +1,4 @@
-use Protocol::{Anthropic, OpenAiChat};
+use Protocol::{Anthropic, OpenAiChat, OpenAiResponses};
 
 use http::StatusCode;
 
@@ -29,6 +29,16 @@ fn an_error_under_a_success_is_an_error() {
         (OpenAiChat, r#"{"error":{"message":"m","code":429},"user_id":"u"}"#, RateLimit),
         (OpenAiChat, r#"{"object":"error","message":"m","type":"X","code":1}"#, Upstream),
         (OpenAiChat, r#"{"detail":"m"}"#, Upstream),
+        (
+            OpenAiResponses,
+            r#"{"id":"r","status":"failed","error":{"code":"rate_limit_exceeded","message":"m"},"output":[]}"#,
+            RateLimit,
+        ),
+        (
+            OpenAiResponses,
+            r#"{"status":"failed","error":{"code":"server_error","message":"m"},"output":[{"type":"reasoning","summary":[]}]}"#,
+            Upstream,
+        ),
         (
             OpenAiChat,
             r#"{"choices":[{"error":{"message":"m","code":502},"finish_reason":"error","message":{"content":""}}]}"#,
