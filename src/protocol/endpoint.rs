@@ -46,4 +46,6 @@ pub struct Layout {
     pub snapshots: bool,
     /// DashScope: the words stand in `output.text`, not in `output.choices` (`result_format`).
     pub text_only: bool,
+    /// DashScope: the content of a message is a list (`multimodal-generation`).
+    pub content_list: bool,
 }

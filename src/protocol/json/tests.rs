@@ -137,7 +137,39 @@ fn numbers_keep_their_text() {
     assert_eq!(seen[3].1, None);
 }
 
+#[test]
+fn what_stands_behind() {
+    let rows = [
+        ("", "", ""),
+        ("你好", "你", "好"),
+        ("a", "ab", ""),
+        ("ab", "ac", "b"),
+        ("好", "妈", "好"),
+        (r"a\n", r"a
+", r"\\n"),
+        (r"\n", r"\t", r"\n"),
+        (r"\ud83d\ude00", r"\ud83d\ude01", r"\ud83d\ude00"),
+        (r"\ud83d\ude00x", r"\ud83d\ude00y", "x"),
+        (r"\u00e9", r"\u00e8", r"\u00e9"),
+        (r"\ud83d", r"\ud83d", r"\ud83d"),
+    ];
+    for (text, other, expected) in rows {
+        let string = JsonStr::from_escaped(text.to_owned());
+        assert_eq!(string.behind_common(other).escaped(), expected, "{text} {other}");
+        let behind = text.strip_prefix(other);
+        assert_eq!(string.behind(other).as_ref().map(JsonStr::escaped), behind);
+    }
+}
+
 proptest! {
+    #[test]
+    fn the_common_part_is_whole(a in "[a\\\\\"é\u{1f600}\n]{0,6}", b in "[a\\\\\"é\u{1f600}\n]{0,6}") {
+        let (left, right) = (JsonStr::from_plain(a.as_str()), JsonStr::from_plain(b.as_str()));
+        let common = a.chars().zip(b.chars()).take_while(|(x, y)| x == y);
+        let common: usize = common.map(|(x, _)| x.len_utf8()).sum();
+        prop_assert_eq!(left.behind_common(right.escaped()).decode(), &a[common..]);
+    }
+
     #[test]
     fn plain_text_survives(text in any::<String>()) {
         let string = JsonStr::from_plain(text.as_str());

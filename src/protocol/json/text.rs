@@ -64,6 +64,30 @@ impl<'a> JsonStr<'a> {
         })
     }
 
+    /// What stands behind `prefix`, the escaped text of another string, which is therefore no cut
+    /// inside of an escape; `None` where the string does not begin with it.
+    pub(crate) fn behind(&self, prefix: &str) -> Option<JsonStr<'_>> {
+        self.0.strip_prefix(prefix).map(|rest| JsonStr(Cow::Borrowed(rest)))
+    }
+
+    /// What stands behind the characters that the string has in common with `other`, the escaped
+    /// text of another string. A pair of surrogates is not cut apart.
+    pub(crate) fn behind_common(&self, other: &str) -> JsonStr<'_> {
+        let (mut at, mut whole) = (0, 0);
+        while let Some(step) = unit(&self.0[at..]) {
+            if !other[at..].starts_with(&self.0[at..at + step]) {
+                break;
+            }
+            at += step;
+            let half = step == 6 && matches!(self.0.as_bytes()[at - 4], b'd' | b'D');
+            let high = half && matches!(self.0.as_bytes()[at - 3], b'8'..=b'9' | b'a'..=b'b' | b'A'..=b'B');
+            if !high {
+                whole = at;
+            }
+        }
+        JsonStr(Cow::Borrowed(&self.0[whole..]))
+    }
+
     /// The escaped text, without quotes.
     #[must_use]
     pub fn escaped(&self) -> &str {
@@ -95,6 +119,15 @@ impl<'a> JsonStr<'a> {
     #[must_use]
     pub fn into_owned(self) -> JsonStr<'static> {
         JsonStr(Cow::Owned(self.0.into_owned()))
+    }
+}
+
+/// How many bytes the first character or escape of an escaped text takes.
+fn unit(escaped: &str) -> Option<usize> {
+    match escaped.as_bytes() {
+        [b'\\', b'u', ..] => Some(6.min(escaped.len())),
+        [b'\\', ..] => Some(2.min(escaped.len())),
+        _ => escaped.chars().next().map(char::len_utf8),
     }
 }
 

@@ -48,6 +48,19 @@ impl Spelling {
     /// A tool choice named its tool in an inner object, as Chat has it (Responses).
     pub const NESTED_CHOICE: Self = Self(1 << 26);
 
+    /// `result_format` stood there (DashScope).
+    pub const RESULT_FORMAT: Self = Self(1 << 24);
+    /// `incremental_output` stood there (DashScope).
+    pub const INCREMENTAL_OUTPUT: Self = Self(1 << 25);
+    /// A turn stood in `input.prompt` (DashScope).
+    pub const PROMPT: Self = Self(1 << 26);
+    /// A turn stood in `input.history` (DashScope).
+    pub const HISTORY: Self = Self(1 << 27);
+    /// A turn is to be continued: `partial` (DashScope).
+    pub const PARTIAL: Self = Self(1 << 28);
+    /// An answer stood in `output.text` for `output.choices` (DashScope).
+    pub const TEXT_OUTPUT: Self = Self(1 << 29);
+
     /// Adds a mark.
     pub fn set(&mut self, mark: Self) {
         self.0 |= mark.0;
