@@ -1,50 +1,39 @@
-//! Streams.
+//! Streams: events of answers, each with all that an answer has.
+//!
+//! ```text
+//! id:1
+//! event:result
+//! :HTTP_STATUS/200
+//! data:{"output":{"choices":[{"message":{"content":"Hel","role":"assistant"},"finish_reason":"null"}]},"usage":{…},"request_id":"…"}
+//! ```
+//!
+//! The last event has another `finish_reason` than the string `null`; no terminator follows. An
+//! error is an `event:error` with `{"code","message","request_id"}`.
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use tower_llm_gateway::protocol::Answer;
+//! use tower_llm_gateway::protocol::dashscope::stream::{Reader, Writer};
+//! use tower_llm_gateway::sse::Event;
+//!
+//! let (mut reader, mut writer) = (Reader::new(), Writer::new(Answer::new("qwen-plus", 1, 1)));
+//! let mut out = BytesMut::new();
+//! let data = r#"{"output":{"text":"Hi","finish_reason":"stop"},"request_id":"r"}"#;
+//! let event = Event { data, ..Event::default() };
+//! reader.event(&event, &mut |event| writer.write(event, &mut out));
+//! reader.finish(&mut |event| writer.write(event, &mut out));
+//! assert!(writer.is_done());
+//! assert!(out.starts_with(b"id:1\nevent:result\n:HTTP_STATUS/200\ndata:{\"output\":"));
+//! ```
 
-use bytes::BytesMut;
+mod calls;
+mod chunk;
+mod growth;
+mod reader;
+mod snapshot;
+mod writer;
 
-use crate::protocol::Answer;
-use crate::protocol::model::StreamEvent;
-use crate::sse;
-
-/// Reads a stream.
-#[derive(Debug, Default, Clone, PartialEq)]
-pub struct Reader {}
-
-impl Reader {
-    /// A reader before the first event.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {}
-    }
-
-    /// Reads an event.
-    pub fn event(&mut self, _event: &sse::Event<'_>, _sink: &mut dyn FnMut(StreamEvent<'_>)) {}
-
-    /// The stream has ended.
-    pub fn finish(&mut self, _sink: &mut dyn FnMut(StreamEvent<'_>)) {}
-}
-
-/// Writes a stream.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Writer {
-    answer: Answer,
-}
-
-impl Writer {
-    /// A writer before the first event.
-    #[must_use]
-    pub fn new(answer: Answer) -> Self {
-        Self { answer }
-    }
-
-    /// Writes an event.
-    pub fn write(&mut self, _event: StreamEvent<'_>, _out: &mut BytesMut) {
-        let _ = &self.answer;
-    }
-
-    /// Whether the end or an error was written.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        false
-    }
-}
+pub use calls::{MAX_HELD, MAX_TOOL_CALLS};
+pub use growth::MAX_UNDECIDED;
+pub use reader::{MAX_CANDIDATES, MAX_MEDIA, MAX_REMEMBERED, Reader};
+pub use writer::{MAX_OPEN_PARTS, SNAPSHOT_STEP, Writer};
