@@ -288,9 +288,10 @@ impl Inner {
     }
 }
 
-/// A path without its first segment, if that is a version.
+/// A path without its version, if that is the first segment, or the second behind DashScope's `api`.
 fn without_version(path: &str) -> &str {
     let trimmed = path.strip_prefix('/').unwrap_or(path);
+    let trimmed = trimmed.strip_prefix("api/").unwrap_or(trimmed);
     let (first, after) = trimmed.split_at(trimmed.find('/').unwrap_or(trimmed.len()));
     if is_version(first) { after } else { path }
 }
@@ -392,6 +393,13 @@ mod tests {
             ("https://h/api", "/v1/messages", "https://h/api/v1/messages"),
             ("https://h/api/v3", "/models", "https://h/api/v3/models"),
             ("http://h:8080", "/", "http://h:8080/"),
+            ("https://h", "/api/v1/services/x", "https://h/api/v1/services/x"),
+            ("https://h/api/v1", "/api/v1/services/x", "https://h/api/v1/services/x"),
+            ("https://h/api/v2/", "/api/v1/services/x", "https://h/api/v2/services/x"),
+            ("https://h/dash/api/v1", "/api/v1/services/x", "https://h/dash/api/v1/services/x"),
+            ("https://h/api/v1", "/services/x", "https://h/api/v1/services/x"),
+            ("https://h/x#", "/api/v1/services/x", "https://h/x/services/x"),
+            ("https://h/v1", "/api/models", "https://h/v1/api/models"),
         ];
         for (base, path, expected) in rows {
             let upstream = Upstream::same_protocol(base).unwrap();

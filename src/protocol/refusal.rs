@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use super::json::{JsonStr, ObjectWriter};
 use super::model::{ApiError, FaultKind};
-use super::{Protocol, anthropic, gemini};
+use super::{Protocol, anthropic, dashscope, gemini};
 
 /// The status that a protocol has for a kind of fault.
 ///
@@ -53,7 +53,7 @@ pub fn body(protocol: Option<Protocol>, status: StatusCode, error: &ApiError<'_>
             object(&mut out, |object| write_openai(object, error));
         }
         Some(Protocol::Gemini) => gemini::fault::write(error, &mut out),
-        Some(Protocol::DashScope) => object(&mut out, |object| write_dashscope(object, error)),
+        Some(Protocol::DashScope) => dashscope::fault::write(error, &mut out),
         None => object(&mut out, |object| {
             object.plain("error", status.canonical_reason().unwrap_or("Error"));
             object.str("message", &error.message);
@@ -69,21 +69,14 @@ fn object(out: &mut BytesMut, fill: impl FnOnce(&mut ObjectWriter<'_>)) {
 }
 
 fn write_openai(object: &mut ObjectWriter<'_>, error: &ApiError<'_>) {
-    let words = Words::of(error.kind);
+    let (type_word, code) = openai_words(error.kind);
     object.object("error", |object| {
         object.str("message", &error.message);
-        object.plain("type", words.openai);
+        object.plain("type", type_word);
         str_or_null(object, "param", error.param.as_ref());
-        let code = words.openai_code.map(JsonStr::from_plain);
+        let code = code.map(JsonStr::from_plain);
         str_or_null(object, "code", error.code.as_ref().or(code.as_ref()));
     });
-}
-
-fn write_dashscope(object: &mut ObjectWriter<'_>, error: &ApiError<'_>) {
-    object.plain("code", Words::of(error.kind).dashscope);
-    object.str("message", &error.message);
-    let no_id = JsonStr::default();
-    object.str("request_id", error.request_id.as_ref().unwrap_or(&no_id));
 }
 
 fn str_or_null(object: &mut ObjectWriter<'_>, name: &str, value: Option<&JsonStr<'_>>) {
@@ -93,44 +86,25 @@ fn str_or_null(object: &mut ObjectWriter<'_>, name: &str, value: Option<&JsonStr
     }
 }
 
-/// What OpenAI and DashScope call a kind of fault; the others keep their words in their `fault`.
-struct Words {
-    openai: &'static str,
-    openai_code: Option<&'static str>,
-    dashscope: &'static str,
-}
-
-impl Words {
-    fn of(kind: FaultKind) -> Self {
-        let words = |openai, openai_code, dashscope| Self { openai, openai_code, dashscope };
-        let bad = "invalid_request_error";
-        match kind {
-            FaultKind::BadRequest | FaultKind::UnsupportedMedia => {
-                words(bad, None, "InvalidParameter")
-            }
-            FaultKind::ClientCancel => words(bad, None, "BadRequest"),
-            FaultKind::NotFound => words(bad, Some("model_not_found"), "ModelNotFound"),
-            FaultKind::TooLarge => words(bad, None, "BadRequest.TooLarge"),
-            FaultKind::ContextTooLong => {
-                words(bad, Some("context_length_exceeded"), "InvalidParameter")
-            }
-            FaultKind::ContentPolicy => {
-                words(bad, Some("content_policy_violation"), "DataInspectionFailed")
-            }
-            FaultKind::Auth => words(bad, Some("invalid_api_key"), "InvalidApiKey"),
-            FaultKind::Permission => words("permission_error", None, "AccessDenied"),
-            FaultKind::Billing => {
-                words("insufficient_quota", Some("insufficient_quota"), "Arrearage")
-            }
-            FaultKind::RateLimit => {
-                words("rate_limit_exceeded", Some("rate_limit_exceeded"), "Throttling")
-            }
-            FaultKind::Overloaded => words("server_error", None, "ServiceUnavailable"),
-            FaultKind::Upstream | FaultKind::Transport => {
-                words("server_error", None, "InternalError")
-            }
-            FaultKind::Timeout => words("server_error", None, "RequestTimeOut"),
-        }
+/// Type and code of OpenAI for a kind of fault; the others keep their words in their `fault`.
+fn openai_words(kind: FaultKind) -> (&'static str, Option<&'static str>) {
+    let bad = "invalid_request_error";
+    match kind {
+        FaultKind::BadRequest
+        | FaultKind::UnsupportedMedia
+        | FaultKind::ClientCancel
+        | FaultKind::TooLarge => (bad, None),
+        FaultKind::NotFound => (bad, Some("model_not_found")),
+        FaultKind::ContextTooLong => (bad, Some("context_length_exceeded")),
+        FaultKind::ContentPolicy => (bad, Some("content_policy_violation")),
+        FaultKind::Auth => (bad, Some("invalid_api_key")),
+        FaultKind::Permission => ("permission_error", None),
+        FaultKind::Billing => ("insufficient_quota", Some("insufficient_quota")),
+        FaultKind::RateLimit => ("rate_limit_exceeded", Some("rate_limit_exceeded")),
+        FaultKind::Overloaded
+        | FaultKind::Upstream
+        | FaultKind::Transport
+        | FaultKind::Timeout => ("server_error", None),
     }
 }
 

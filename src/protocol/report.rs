@@ -205,7 +205,9 @@ impl<'a> Reporter<'a> {
     pub fn rest(&mut self, rest: &Rest<'_>) {
         for (name, value) in &rest.0 {
             if !matches!(value.as_str(), "null" | "\"\"" | "[]" | "{}") {
-                let severity = severity_of(&name.decode());
+                // What is turned off is off elsewhere too.
+                let off = value.as_str() == "false";
+                let severity = if off { Severity::Ignore } else { severity_of(&name.decode()) };
                 self.piece(value.as_str(), severity, "unknown to the upstream's protocol");
             }
         }
@@ -224,6 +226,8 @@ fn severity_of(member: &str) -> Severity {
     match member {
         "mcp_servers" => Severity::Fatal,
         "audio" | "images" | "web_search_options" | "container" => Severity::Degrade,
+        // Of DashScope: ids of tokens to stop at, what is searched and how to translate.
+        "stop" | "enable_search" | "translation_options" | "plugins" => Severity::Degrade,
         _ => Severity::Ignore,
     }
 }
@@ -328,6 +332,8 @@ mod tests {
         }
         assert_eq!(report("mcp_servers", "[1]"), Some(Severity::Fatal));
         assert_eq!(report("audio", "1"), Some(Severity::Degrade));
+        assert_eq!(report("enable_search", "true"), Some(Severity::Degrade));
+        assert_eq!(report("enable_search", "false"), Some(Severity::Ignore));
         assert_eq!(report("other", "1"), Some(Severity::Ignore));
     }
 

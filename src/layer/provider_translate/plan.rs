@@ -99,17 +99,21 @@ fn encoded(headers: &HeaderMap) -> Option<Refusal> {
 }
 
 /// The URL at the upstream of a request that is not translated: path and query stay; a known
-/// endpoint without a version gets `/v1`.
+/// endpoint without a version gets `/v1`, DashScope's `/api/v1`.
 pub(super) fn uri(
     route: Option<Route>,
     upstream: &Upstream,
     uri: &Uri,
 ) -> Result<Uri, http::Error> {
     let path = uri.path();
-    if route.is_some() && !path.split('/').any(is_version) {
-        return upstream.uri_for(&format!("/v1{path}"), uri.query());
+    match route {
+        Some(route) if !path.split('/').any(is_version) => {
+            let dashscope = route.protocol == Protocol::DashScope;
+            let version = if dashscope { "/api/v1" } else { "/v1" };
+            upstream.uri_for(&format!("{version}{path}"), uri.query())
+        }
+        _ => upstream.uri_like(uri),
     }
-    upstream.uri_like(uri)
 }
 
 /// The one model that a path below `/models/` asks for, percent-decoded.

@@ -110,7 +110,9 @@ fn kind_of_word(word: &str) -> Option<FaultKind> {
         return Some(FaultKind::ContentPolicy);
     }
     let whole = match word {
-        "AllocationQuota.FreeTierOnly" | "CommodityNotPurchased" | "PrepaidBillOverdue"
+        "AllocationQuota.FreeTierOnly"
+        | "CommodityNotPurchased"
+        | "PrepaidBillOverdue"
         | "PostpaidBillOverdue" => Some(FaultKind::Billing),
         "BadRequest.TooLarge" => Some(FaultKind::TooLarge),
         "BadRequest.ResourceNotExist" | "Model.NotExist" | "InvalidParameter.ModelNotExist" => {
@@ -138,7 +140,10 @@ fn kind_of_family(word: &str) -> Option<FaultKind> {
         "InvalidApiKey" | "invalid_api_key" => FaultKind::Auth,
         "AccessDenied" | "access_denied" => FaultKind::Permission,
         "Arrearage" => FaultKind::Billing,
-        "ModelNotFound" | "WorkSpaceNotFound" | "NotFound" | "model_not_found"
+        "ModelNotFound"
+        | "WorkSpaceNotFound"
+        | "NotFound"
+        | "model_not_found"
         | "model_not_supported" => FaultKind::NotFound,
         "Throttling"
         | "LimitRequests"
@@ -319,19 +324,9 @@ mod tests {
             (500, r#"{"error":"m"}"#, Upstream, "m"),
             (500, r#"{"code":7,"msg":"m"}"#, Upstream, "m"),
             (429, "slow \"down\"\n", RateLimit, "slow \"down\""),
-            (
-                502,
-                "<html></html>",
-                Upstream,
-                "the upstream answered with status 502 Bad Gateway",
-            ),
+            (502, "<html></html>", Upstream, "the upstream answered with status 502 Bad Gateway"),
             (504, "", Timeout, "the upstream answered with status 504 Gateway Timeout"),
-            (
-                500,
-                "[1]",
-                Upstream,
-                "the upstream answered with status 500 Internal Server Error",
-            ),
+            (500, "[1]", Upstream, "the upstream answered with status 500 Internal Server Error"),
             (
                 400,
                 "data:{\"code\"",

@@ -320,11 +320,7 @@ fn words<'p, 'a>(parts: &'p [Part<'a>]) -> impl Iterator<Item = &'p JsonStr<'a>>
     })
 }
 
-fn write_candidate(
-    choice: &mut ObjectWriter<'_>,
-    candidate: &Candidate<'_>,
-    answer: &mut Answer,
-) {
+fn write_candidate(choice: &mut ObjectWriter<'_>, candidate: &Candidate<'_>, answer: &mut Answer) {
     choice.str("finish_reason", &word_of(candidate));
     choice.u64("index", candidate.index.into());
     choice.object("message", |message| {

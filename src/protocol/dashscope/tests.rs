@@ -4,6 +4,5 @@ mod corpus;
 mod fold;
 mod foreign;
 mod grammar;
-mod reading;
 mod roundtrip;
 mod writing;

@@ -80,7 +80,8 @@ impl<'a> JsonStr<'a> {
             }
             at += step;
             let half = step == 6 && matches!(self.0.as_bytes()[at - 4], b'd' | b'D');
-            let high = half && matches!(self.0.as_bytes()[at - 3], b'8'..=b'9' | b'a'..=b'b' | b'A'..=b'B');
+            let high = half
+                && matches!(self.0.as_bytes()[at - 3], b'8'..=b'9' | b'a'..=b'b' | b'A'..=b'B');
             if !high {
                 whole = at;
             }

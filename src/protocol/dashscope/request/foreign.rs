@@ -2,10 +2,10 @@
 
 use super::own::{number, write_stop};
 use super::{is_multimodal, messages, settings, tools};
+use crate::protocol::Target;
 use crate::protocol::json::{JsonStr, Number, ObjectWriter, Raw};
 use crate::protocol::model::Request;
 use crate::protocol::report::{Reporter, Severity};
-use crate::protocol::Target;
 
 /// Most cache marks that the vendor takes in one request; further ones are left out.
 pub const MAX_CACHE_MARKS: usize = 4;
@@ -52,11 +52,7 @@ fn write_parameters(
     number(object, "top_logprobs", request.logprobs.top.as_ref());
 }
 
-fn write_sampling(
-    request: &Request<'_>,
-    report: &mut Reporter<'_>,
-    object: &mut ObjectWriter<'_>,
-) {
+fn write_sampling(request: &Request<'_>, report: &mut Reporter<'_>, object: &mut ObjectWriter<'_>) {
     let sampling = &request.sampling;
     match &sampling.temperature {
         // The vendor takes anything below 2.
@@ -115,10 +111,9 @@ fn report_others(request: &Request<'_>, report: &mut Reporter<'_>) {
     lost(safety, Severity::Degrade, "safety settings of another vendor");
     let metadata = request.metadata.as_ref().map(Raw::as_str).filter(|raw| *raw != "{}");
     lost(metadata, Severity::Ignore, "labels of another vendor");
-    for word in
-        [&request.end_user, &request.service_tier, &request.verbosity, &request.cache_key]
-            .into_iter()
-            .flatten()
+    for word in [&request.end_user, &request.service_tier, &request.verbosity, &request.cache_key]
+        .into_iter()
+        .flatten()
     {
         lost(Some(word.escaped()), Severity::Ignore, "a setting of another vendor");
     }

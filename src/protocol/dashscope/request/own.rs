@@ -33,8 +33,7 @@ pub(super) fn write(request: &Request<'_>, object: &mut ObjectWriter<'_>) {
 
 fn write_input(request: &Request<'_>, input: &mut ObjectWriter<'_>) {
     let marked = |mark| move |turn: &&Turn<'_>| turn.spelling.has(mark);
-    let mut history =
-        request.turns.iter().filter(marked(Spelling::HISTORY)).peekable();
+    let mut history = request.turns.iter().filter(marked(Spelling::HISTORY)).peekable();
     if history.peek().is_some() {
         input.array("history", |items| {
             while let Some(user) = history.next() {

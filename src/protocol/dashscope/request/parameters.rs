@@ -47,8 +47,7 @@ pub(super) fn read<'a>(
         "response_format" => request.output = Some(settings::read_format(c.raw()?)),
         "enable_thinking" => {
             let on = c.bool()?;
-            request.reasoning.mode =
-                Some(if on { ReasoningMode::On } else { ReasoningMode::Off });
+            request.reasoning.mode = Some(if on { ReasoningMode::On } else { ReasoningMode::Off });
         }
         "thinking_budget" => request.reasoning.budget = Some(c.number()?),
         "reasoning_effort" => {
@@ -88,11 +87,7 @@ fn read_result_format<'a>(
 }
 
 /// Reads a member that says how to sample; false for any other.
-fn read_sampling<'a>(
-    request: &mut Request<'a>,
-    name: &str,
-    c: &mut Cursor<'a>,
-) -> Result<bool> {
+fn read_sampling<'a>(request: &mut Request<'a>, name: &str, c: &mut Cursor<'a>) -> Result<bool> {
     let sampling = &mut request.sampling;
     let slot = match name {
         "temperature" => &mut sampling.temperature,

@@ -29,16 +29,11 @@ pub fn read(text: &str) -> Result<Request<'_>, JsonError> {
     if !request.spelling.has(Spelling::RESULT_FORMAT) {
         request.layout.text_only = prompted;
     }
-    request.layout.content_list =
-        request.turns.iter().any(|turn| turn.parts.iter().any(has_media));
+    request.layout.content_list = request.turns.iter().any(|turn| turn.parts.iter().any(has_media));
     Ok(request)
 }
 
-fn read_member<'a>(
-    request: &mut Request<'a>,
-    key: &JsonStr<'a>,
-    c: &mut Cursor<'a>,
-) -> Result<()> {
+fn read_member<'a>(request: &mut Request<'a>, key: &JsonStr<'a>, c: &mut Cursor<'a>) -> Result<()> {
     request.anchor(key, None, c)?;
     match (&*key.decode(), c.kind()?) {
         (_, Kind::Null) => request.rest.keep(key.clone(), c.raw()?),

@@ -120,7 +120,7 @@ pub(super) fn write_thinking(
             }
             (_, Some(effort)) => object.u64("thinking_budget", target.budget_of(*effort)),
             // Gemini's -1: as much as it takes.
-            (Some(_), None) | (None, None) => {}
+            (_, None) => {}
         }
     }
     if matches!(show, Some(Show::Hidden | Show::Summary)) {

@@ -60,9 +60,8 @@ impl<'a> Chunk<'a> {
         match &*key.decode() {
             "choices" => {
                 let list = of_kind(c, Kind::Array)?;
-                self.choices = list.filter(|raw| {
-                    raw.as_str().trim_start_matches('[').trim_start() != "]"
-                });
+                self.choices =
+                    list.filter(|raw| raw.as_str().trim_start_matches('[').trim_start() != "]");
             }
             "text" => self.text = string(c)?,
             "finish_reason" => self.finish = string(c)?.unwrap_or_default(),
@@ -134,7 +133,9 @@ impl<'a> Piece<'a> {
             }
             c.object(|key, c| {
                 match (&*key.decode(), c.kind()?) {
-                    ("text", Kind::String) if self.content.is_empty() => self.content = c.string()?,
+                    ("text", Kind::String) if self.content.is_empty() => {
+                        self.content = c.string()?;
+                    }
                     ("text", Kind::String) => {
                         let more = c.string()?;
                         let joined = [self.content.escaped(), more.escaped()].concat();

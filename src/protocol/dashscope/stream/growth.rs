@@ -103,8 +103,8 @@ impl Growth {
         if sure {
             return Some(Mode::Snapshots);
         }
-        let often = more.is_empty()
-            && (hints.leaning == Some(Mode::Pieces) || self.same >= MAX_SAME);
+        let often =
+            more.is_empty() && (hints.leaning == Some(Mode::Pieces) || self.same >= MAX_SAME);
         if often || self.held.len() + text.escaped().len() > MAX_UNDECIDED {
             return Some(self.likelier(hints.leaning));
         }
@@ -236,23 +236,19 @@ mod tests {
             (&["a", "ab"], snapshots, &["a", "b", ""]),
             (&["a", "a"], snapshots, &["a", "", ""]),
             (&["same", "same"], passed, &["same", "", ""]),
-            (
-                &["Once upon a time", "Once upon a time in"],
-                none,
-                &["Once upon a time", " in", ""],
-            ),
-            (
-                &["================", "================="],
-                none,
-                &["================", "", "="],
-            ),
+            (&["Once upon a time", "Once upon a time in"], none, &["Once upon a time", " in", ""]),
+            (&["================", "================="], none, &["================", "", "="]),
             (&["{", "{\"a\"", "{\"a\":1}"], json, &["{", "\"a\"", ":1}", ""]),
             (&["{}", "{}"], json, &["{}", "", ""]),
             (&["{\"a", "\":1}"], json, &["{\"a", "\":1}", ""]),
             (&["abc", "abcd", "abcde", "xyz"], none, &["abc", "", "de", "xyz", ""]),
             (&["abc", "abcd", "abcde", "ab", "abcdef"], none, &["abc", "", "de", "", "f", ""]),
             (&["abc", "abcd", "abcde", "abcx"], none, &["abc", "", "de", "x", ""]),
-            (&["a\u{fffd}", "a\u{fffd}b", "a\u{fffd}bc", "a😀bc"], none, &["a\u{fffd}", "", "bc", "😀bc", ""]),
+            (
+                &["a\u{fffd}", "a\u{fffd}b", "a\u{fffd}bc", "a😀bc"],
+                none,
+                &["a\u{fffd}", "", "bc", "😀bc", ""],
+            ),
         ];
         for (texts, hints, expected) in rows {
             assert_eq!(steps(texts, *hints), *expected, "{texts:?}");

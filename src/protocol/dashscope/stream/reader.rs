@@ -9,8 +9,8 @@ use crate::protocol::dashscope::wire::media_source;
 use crate::protocol::dashscope::{fault, finish, tokens};
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Raw};
 use crate::protocol::model::{
-    ApiError, Delta, FaultKind, Media, MediaKind, MediaSource, PartStart, Rest, Seal, SealKind, Spelling,
-    StreamEvent, ToolCallKind, Usage, Vendor,
+    ApiError, Delta, FaultKind, Media, MediaKind, MediaSource, PartStart, Rest, Seal, SealKind,
+    Spelling, StreamEvent, ToolCallKind, Usage, Vendor,
 };
 use crate::sse::Event;
 
@@ -254,14 +254,7 @@ impl Reader {
     }
 
     /// Words of a candidate: more of them, or all so far.
-    fn words(
-        &mut self,
-        at: usize,
-        words: Words,
-        text: &JsonStr<'_>,
-        passed: bool,
-        sink: Sink<'_>,
-    ) {
+    fn words(&mut self, at: usize, words: Words, text: &JsonStr<'_>, passed: bool, sink: Sink<'_>) {
         if text.is_empty() {
             return;
         }

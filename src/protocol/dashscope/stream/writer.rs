@@ -85,8 +85,15 @@ enum Piece<'p> {
     Signature(&'p JsonStr<'p>),
     /// An item of the list of content.
     Media(&'p str),
-    Call { nth: u64, id: &'p str, name: &'p JsonStr<'p> },
-    Arguments { nth: u64, text: &'p str },
+    Call {
+        nth: u64,
+        id: &'p str,
+        name: &'p JsonStr<'p>,
+    },
+    Arguments {
+        nth: u64,
+        text: &'p str,
+    },
     Nothing,
 }
 
@@ -197,7 +204,8 @@ impl Writer {
             PartStart::ToolCall { id, name, .. } => {
                 let nth = self.candidates[at].calls;
                 self.candidates[at].calls += 1;
-                let made = if id.is_empty() { self.answer.ids.make("call_") } else { String::new() };
+                let made =
+                    if id.is_empty() { self.answer.ids.make("call_") } else { String::new() };
                 let id = if id.is_empty() { &made } else { id.escaped() };
                 self.add(at, &Piece::Call { nth, id, name }, out);
                 Kind::Call(nth)

@@ -16,8 +16,14 @@ fn ensure(holds: bool, otherwise: &str) -> Check {
 pub(super) fn check(bytes: &[u8], layout: Layout) -> Check {
     let text = std::str::from_utf8(bytes).map_err(|e| e.to_string())?;
     let body = text.strip_suffix("\n\n").ok_or("does not end with an empty line")?;
-    let mut stream =
-        Stream { layout, events: 0, id: None, candidates: BTreeMap::new(), spent: [0; 2], error: false };
+    let mut stream = Stream {
+        layout,
+        events: 0,
+        id: None,
+        candidates: BTreeMap::new(),
+        spent: [0; 2],
+        error: false,
+    };
     for event in body.split("\n\n") {
         if event.starts_with(": ") && !event.contains('\n') {
             continue;
@@ -67,7 +73,10 @@ impl Stream {
             self.error = true;
             ensure(status.parse::<u16>().is_ok_and(|n| (400..600).contains(&n)), "bad status")?;
             let code = value.get("code").and_then(Value::as_str).ok_or("no code")?;
-            ensure(!code.is_empty() && value.get("message").is_some_and(Value::is_string), "bad error")?;
+            ensure(
+                !code.is_empty() && value.get("message").is_some_and(Value::is_string),
+                "bad error",
+            )?;
             return ensure(value.len() == 3, "an error stands alone");
         }
         ensure(name == "event:result" && status == "200", "bad event")?;
@@ -126,7 +135,10 @@ impl Candidate {
             let list = content.as_array().ok_or("content is a list")?;
             let texts: Vec<_> = list.iter().filter_map(|item| item["text"].as_str()).collect();
             ensure(texts.len() < 2, "one text")?;
-            ensure(list.iter().all(|item| item.as_object().is_some_and(|it| it.len() == 1)), "items")?;
+            ensure(
+                list.iter().all(|item| item.as_object().is_some_and(|it| it.len() == 1)),
+                "items",
+            )?;
             texts.concat()
         } else {
             content.as_str().ok_or("content is a string")?.to_owned()
