@@ -47,6 +47,18 @@ data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text
 
 "#;
 
+const RESPONSES_START: &str = r#"event: response.created
+data: {"type":"response.created","response":{"id":"resp_1","model":"m","status":"in_progress","output":[]},"sequence_number":0}
+
+event: response.output_item.added
+data: {"type":"response.output_item.added","output_index":0,"item":{"id":"msg_1","type":"message","status":"in_progress","role":"assistant","content":[]},"sequence_number":1}
+
+"#;
+const RESPONSES_TEXT: &str = r#"event: response.output_text.delta
+data: {"type":"response.output_text.delta","item_id":"msg_1","output_index":0,"content_index":0,"delta":" some words","logprobs":[],"sequence_number":2}
+
+"#;
+
 /// Allocations per event in the steady state, out buffer and its hand-over included.
 fn allocations_per_event(from: Protocol, to: Protocol, before: &[&str], event: &str) -> f64 {
     const EVENTS: u32 = 1000;
@@ -68,7 +80,7 @@ fn allocations_per_event(from: Protocol, to: Protocol, before: &[&str], event: &
 
 #[test]
 fn an_event_costs_at_most_two_allocations() {
-    use Protocol::{Anthropic, OpenAiChat};
+    use Protocol::{Anthropic, OpenAiChat, OpenAiResponses};
     let rows = [
         ("Chat text to Messages", OpenAiChat, Anthropic, &[CHAT_START][..], CHAT_TEXT),
         (
@@ -79,6 +91,8 @@ fn an_event_costs_at_most_two_allocations() {
             CHAT_ARGUMENTS,
         ),
         ("Messages text to Chat", Anthropic, OpenAiChat, &[MESSAGES_START], MESSAGES_TEXT),
+        ("Chat text to Responses", OpenAiChat, OpenAiResponses, &[CHAT_START], CHAT_TEXT),
+        ("Responses text to Chat", OpenAiResponses, OpenAiChat, &[RESPONSES_START], RESPONSES_TEXT),
     ];
     for (name, from, to, before, event) in rows {
         let count = allocations_per_event(from, to, before, event);

@@ -55,9 +55,9 @@ pub(super) enum State<'s> {
 }
 
 impl<'s> State<'s> {
-    /// What a stop is in Responses. An ending of which nothing is known must not look like a clean
-    /// one, nor must a refusal without words.
-    pub(super) fn of(stop: Option<&'s Stop<'_>>, refused: bool) -> Self {
+    /// What a stop is in Responses. A refusal without words must not look like a clean end; an
+    /// ending of another protocol of which nothing is known (`eos`) is one.
+    pub(super) fn of(stop: Option<&'s Stop<'_>>, refused: bool, own: bool) -> Self {
         let Some(stop) = stop else { return Self::Completed };
         let incomplete = |reason| Self::Incomplete(JsonStr::from_plain(reason));
         match stop.reason {
@@ -73,10 +73,10 @@ impl<'s> State<'s> {
                 let message = failure_words(stop).unwrap_or(JsonStr::from_plain(FAILED));
                 Self::Failed(JsonStr::from_plain("server_error"), message)
             }
-            StopReason::Other => {
-                let word = stop.word.as_ref().map(JsonStr::borrow);
-                Self::Incomplete(word.unwrap_or(JsonStr::from_plain("other")))
-            }
+            StopReason::Other => match &stop.word {
+                Some(word) if own => Self::Incomplete(word.borrow()),
+                _ => Self::Completed,
+            },
         }
     }
 
@@ -185,7 +185,7 @@ mod tests {
             let details = Some(Raw::literal(details));
             let stop = read(JsonStr::from_plain(status), details, None, seen);
             assert_eq!(stop.as_ref().map(|stop| stop.reason), reason, "{status}");
-            assert_eq!(State::of(stop.as_ref(), seen.refusal).word(), back, "{status}");
+            assert_eq!(State::of(stop.as_ref(), seen.refusal, true).word(), back, "{status}");
         }
     }
 
@@ -194,7 +194,7 @@ mod tests {
         let written = |stop: &Stop<'_>, refused| {
             let mut out = BytesMut::new();
             let mut object = ObjectWriter::begin(&mut out);
-            State::of(Some(stop), refused).write(&mut object);
+            State::of(Some(stop), refused, false).write(&mut object);
             object.end();
             String::from_utf8(out.to_vec()).unwrap()
         };
@@ -214,7 +214,7 @@ mod tests {
             incomplete("max_output_tokens")
         );
         let word = Some(JsonStr::from_plain("eos"));
-        assert_eq!(written(&Stop { word, ..stop(StopReason::Other) }, false), incomplete("eos"));
+        assert_eq!(written(&Stop { word, ..stop(StopReason::Other) }, false), completed);
         let details = Some(Raw::literal(r#"{"message":"m"}"#));
         assert_eq!(
             written(&Stop { details, ..stop(StopReason::Error) }, false),

@@ -148,7 +148,7 @@ pub fn write(
     let parts = candidate.map_or(&[][..], |candidate| &candidate.parts);
     let refused = parts.iter().any(|part| matches!(part.content, Content::Refusal(_)));
     let words = stop.and_then(finish::refusal_words).filter(|_| !own && !refused);
-    let state = State::of(stop, refused || words.is_some());
+    let state = State::of(stop, refused || words.is_some(), own);
 
     let mut object = ObjectWriter::begin(out);
     if own && !response.id.is_empty() {
@@ -216,8 +216,8 @@ fn losses(response: &Response<'_>, report: &mut Reporter<'_>) {
     for candidate in &response.candidates {
         report.rest(&candidate.message_rest);
         report.rest(&candidate.rest);
-        if let Some(stop) = candidate.stop.as_ref().filter(|s| s.reason == StopReason::Error) {
-            report_failure(stop, report);
+        if let Some(stop) = &candidate.stop {
+            report_ending(stop, report);
         }
     }
     if response.candidates.len() > 1 {
@@ -225,7 +225,11 @@ fn losses(response: &Response<'_>, report: &mut Reporter<'_>) {
     }
 }
 
-fn report_failure(stop: &Stop<'_>, report: &mut Reporter<'_>) {
+fn report_ending(stop: &Stop<'_>, report: &mut Reporter<'_>) {
     let word = stop.word.as_ref().map_or("", |word| word.escaped());
-    report.piece(word, Severity::Fatal, finish::FAILED);
+    match stop.reason {
+        StopReason::Error => report.piece(word, Severity::Fatal, finish::FAILED),
+        StopReason::Other => report.piece(word, Severity::Ignore, "no such ending in Responses"),
+        _ => {}
+    }
 }

@@ -9,16 +9,18 @@ pub(super) fn read(raw: Raw<'_>) -> Usage<'_> {
     let mut counts = Counts::default();
     // The value was checked when it was cut; what is no object has no counts.
     let _ = raw.cursor().object(|key, c| counts.member(&key.decode(), c));
-    let Counts { input, output, cached, written, reasoning } = counts;
+    let Counts { input, output, total, cached, written, reasoning } = counts;
     let cache_read = cached.min(input);
     let cache_write = written.min(input - cache_read);
+    // xAI counts thinking beside the output, everybody else inside.
+    let beside = reasoning > 0 && total == input.saturating_add(output).saturating_add(reasoning);
+    let reasoning = if beside { reasoning } else { reasoning.min(output) };
     Usage {
         input: input - cache_read - cache_write,
         cache_read,
         cache_write,
         cache_write_1h: 0,
-        // A clone that counts more thinking than output counts it beside.
-        output: if reasoning > output { output } else { output - reasoning },
+        output: if beside { output } else { output - reasoning },
         reasoning,
         raw: Some(raw),
     }
@@ -28,6 +30,7 @@ pub(super) fn read(raw: Raw<'_>) -> Usage<'_> {
 struct Counts {
     input: u64,
     output: u64,
+    total: u64,
     cached: u64,
     written: u64,
     reasoning: u64,
@@ -39,6 +42,7 @@ impl Counts {
             // Clones that have Chat's engine inside keep its names.
             "input_tokens" | "prompt_tokens" => &mut self.input,
             "output_tokens" | "completion_tokens" => &mut self.output,
+            "total_tokens" => &mut self.total,
             "cached_tokens" => &mut self.cached,
             "cache_write_tokens" => &mut self.written,
             "reasoning_tokens" => &mut self.reasoning,
@@ -88,7 +92,11 @@ mod tests {
             ),
             (
                 r#"{"input_tokens":1,"output_tokens":2,"output_tokens_details":{"reasoning_tokens":9}}"#,
-                [1, 0, 0, 2, 9],
+                [1, 0, 0, 0, 2],
+            ),
+            (
+                r#"{"input_tokens":1,"output_tokens":2,"total_tokens":7,"output_tokens_details":{"reasoning_tokens":4}}"#,
+                [1, 0, 0, 2, 4],
             ),
             (r#"{"input_tokens":-3,"output_tokens":null,"input_tokens_details":null}"#, [0; 5]),
             (r#"{"prompt_tokens":3,"completion_tokens":2}"#, [3, 0, 0, 2, 0]),

@@ -30,10 +30,14 @@
 //! ```
 
 mod event;
+mod frame;
 mod item;
+mod message;
 mod open;
 mod reader;
 mod said;
+mod thought;
+mod told;
 mod writer;
 
 pub use open::MAX_ITEMS;

@@ -1,16 +1,18 @@
 use bytes::BytesMut;
 
-use super::item::{Body, Call, Events, Item, Message, Thought};
-use crate::protocol::json::{JsonStr, ObjectWriter, Raw};
+use super::frame::{Head, write_error};
+use super::item::{Body, Call, Events, Item};
+use super::message::Message;
+use super::thought::Thought;
+use crate::protocol::json::{JsonStr, Raw};
 use crate::protocol::model::{
     ApiError, Delta, FaultKind, Media, PartStart, Rest, Stop, StopReason, StreamEvent, Usage,
 };
-use crate::protocol::openai_error;
+use crate::protocol::openai_responses::citation;
 use crate::protocol::openai_responses::finish::{self, FAILED, State};
 use crate::protocol::openai_responses::item_writer::{Frame, Kept, call_prefix, logprobs_inside};
 use crate::protocol::openai_responses::parts_writer::image_data;
 use crate::protocol::openai_responses::wire::push;
-use crate::protocol::openai_responses::{citation, envelope, tokens};
 use crate::protocol::{Answer, Protocol};
 use crate::sse;
 
@@ -56,15 +58,6 @@ enum Phase {
     Items,
     /// After the last event.
     Done,
-}
-
-/// What every `response` object has.
-#[derive(Debug, Default, Clone, PartialEq)]
-struct Head {
-    id: JsonStr<'static>,
-    model: JsonStr<'static>,
-    created: u64,
-    members: Rest<'static>,
 }
 
 impl Writer {
@@ -144,39 +137,8 @@ impl Writer {
         }
         self.phase = Phase::Items;
         let own = self.own();
-        let id = if own && !id.is_empty() {
-            id.clone().into_owned()
-        } else {
-            JsonStr::from_plain(self.answer.ids.make("resp_"))
-        };
-        let model = if model.is_empty() {
-            JsonStr::from_plain(self.answer.model.clone())
-        } else {
-            model.clone().into_owned()
-        };
-        let members = match rest.source().filter(|_| own) {
-            Some(source) => {
-                let mut members = envelope::merged(&[source], false).into_owned();
-                envelope::fill(&mut members);
-                members
-            }
-            None => envelope::echoed(&self.answer.echo).into_owned(),
-        };
-        self.head = Head { id, model, created: created.unwrap_or(self.answer.created), members };
-        for name in ["response.created", "response.in_progress"] {
-            let head = &self.head;
-            self.events.write(name, out, |event| {
-                event.object("response", |response| {
-                    head.begin(response);
-                    response.plain("status", "in_progress");
-                    response.null("error");
-                    response.null("incomplete_details");
-                    response.array("output", |_| {});
-                    head.members.write(response);
-                    response.null("usage");
-                });
-            });
-        }
+        self.head = Head::new((id, model), created, rest, own, &mut self.answer);
+        self.head.first(&mut self.events, out);
     }
 
     fn ensure_started(&mut self, out: &mut BytesMut) {
@@ -389,7 +351,7 @@ impl Writer {
             }
             self.part_stop(u32::MAX, out);
         }
-        let status = State::of(Some(&stop), self.refused).of_last_item();
+        let status = State::of(Some(&stop), self.refused, own).of_last_item();
         self.settle(status, out);
         let rest = if own { rest.into_owned() } else { Rest::default() };
         self.stop = Some((stop.into_owned(), rest));
@@ -401,88 +363,21 @@ impl Writer {
             return;
         }
         let Some((stop, rest)) = self.stop.take() else { return };
-        let state = State::of(Some(&stop), self.refused);
-        let name = match state {
-            State::Completed => "response.completed",
-            State::Incomplete(_) => "response.incomplete",
-            State::Failed(..) => "response.failed",
-        };
-        if let Some(source) = rest.source() {
-            let mut members = envelope::merged(&[source], false).into_owned();
-            let known = |name: &JsonStr<'_>| members.0.iter().any(|(key, _)| key == name);
-            let older: Vec<_> =
-                self.head.members.0.iter().filter(|(key, _)| !known(key)).cloned().collect();
-            members.0.extend(older);
-            self.head.members = members;
-        }
-        self.last(name, &state, true, out);
+        self.head.update(&rest);
+        let state = State::of(Some(&stop), self.refused, self.own());
+        self.last(&state, out);
     }
 
-    /// The last event.
-    fn last(&mut self, name: &str, state: &State<'_>, with_usage: bool, out: &mut BytesMut) {
-        self.phase = Phase::Done;
-        let Self { head, items, usage, events, .. } = self;
-        events.write(name, out, |event| {
-            event.object("response", |response| {
-                head.begin(response);
-                state.write(response);
-                response.array("output", |list| {
-                    for item in items.iter() {
-                        if let Body::Done(json) = &item.body {
-                            list.item().extend_from_slice(json);
-                        }
-                    }
-                });
-                head.members.write(response);
-                match usage {
-                    Some(Usage { raw: Some(raw), .. }) => response.raw("usage", raw),
-                    Some(usage) => response.object("usage", |object| tokens::write(usage, object)),
-                    None if with_usage => {
-                        response.object("usage", |object| tokens::write(&Usage::default(), object));
-                    }
-                    None => response.null("usage"),
-                }
-            });
-        });
-        items.clear();
-    }
-
-    /// The event `error`, flat as documented and nested as OpenAI's own client reads it, and the
-    /// failed answer. Items that were not complete are not ended: a client might run half a call.
+    /// Items that were not complete are not ended: a client might run half a call.
     fn error(&mut self, error: &ApiError<'_>, out: &mut BytesMut) {
         self.ensure_started(out);
-        let (type_word, code) = openai_error::words(error.kind);
-        let code = code.map(JsonStr::from_plain).or_else(|| error.code.clone());
-        self.events.write("error", out, |event| {
-            write_error(event, code.as_ref(), error);
-            event.object("error", |inner| {
-                inner.plain("type", type_word);
-                write_error(inner, code.as_ref(), error);
-            });
-        });
-        let code = code.unwrap_or_else(|| JsonStr::from_plain(type_word));
-        let state = State::Failed(code, error.message.borrow());
-        self.last("response.failed", &state, false, out);
+        let state = write_error(error, &mut self.events, out);
+        self.last(&state, out);
     }
-}
 
-fn write_error(object: &mut ObjectWriter<'_>, code: Option<&JsonStr<'_>>, error: &ApiError<'_>) {
-    match code {
-        Some(code) => object.str("code", code),
-        None => object.null("code"),
-    }
-    object.str("message", &error.message);
-    match &error.param {
-        Some(param) => object.str("param", param),
-        None => object.null("param"),
-    }
-}
-
-impl Head {
-    fn begin(&self, response: &mut ObjectWriter<'_>) {
-        response.str("id", &self.id);
-        response.plain("object", "response");
-        response.u64("created_at", self.created);
-        response.str("model", &self.model);
+    fn last(&mut self, state: &State<'_>, out: &mut BytesMut) {
+        self.phase = Phase::Done;
+        let items = std::mem::take(&mut self.items);
+        self.head.last(state, &items, self.usage.as_ref(), &mut self.events, out);
     }
 }
