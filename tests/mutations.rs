@@ -15,7 +15,7 @@ use tower_llm_gateway::protocol::report::Mode;
 use tower_llm_gateway::protocol::translate::{self, RequestOptions, Transcoder};
 use tower_llm_gateway::protocol::{Answer, Protocol, Transcode};
 
-const PROTOCOLS: [Protocol; 2] = [Protocol::Anthropic, Protocol::OpenAiChat];
+const PROTOCOLS: [Protocol; 3] = [Protocol::Anthropic, Protocol::OpenAiChat, Protocol::Gemini];
 
 /// How often each document is damaged.
 const ROUNDS: u64 = 60;
@@ -166,16 +166,25 @@ fn assert_ends_once(from: Protocol, to: Protocol, input: &[u8], output: &[u8]) {
             None => {}
         }
         ends += usize::from(["event: message_stop", "event: error"].contains(&line));
+        ends += usize::from(to == Protocol::Gemini && ends_gemini(line));
     }
     let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
     let is_end = match to {
         Protocol::Anthropic => {
             last.starts_with("event: message_stop") || last.starts_with("event: error")
         }
+        Protocol::Gemini => text.lines().rfind(|line| !line.is_empty()).is_some_and(ends_gemini),
         _ => last == "data: [DONE]",
     };
     let input = String::from_utf8_lossy(input);
     assert!(ends == 1 && is_end, "{from} -> {to}: {ends} ends\n  in  {input}\n  out {text}");
+}
+
+/// Nothing but the last piece has the counts, unless it is an error.
+fn ends_gemini(line: &str) -> bool {
+    let data = line.strip_prefix("data: ").unwrap_or_default();
+    let piece: Value = serde_json::from_str(data).unwrap_or_default();
+    piece.get("usageMetadata").is_some() || piece.get("error").is_some()
 }
 
 #[test]

@@ -22,7 +22,7 @@ use super::finish::{self, Seen};
 use super::part_writer::PartWriter;
 use super::parts::read_part_leniently;
 use super::tokens;
-use super::wire::{Result, write_opt_raw};
+use super::wire::{Result, camel, write_opt_raw};
 use crate::protocol::json::{
     ArrayWriter, Cursor, JsonError, JsonStr, Kind, Number, ObjectWriter, Raw,
 };
@@ -137,10 +137,17 @@ pub fn write(
 /// Whether the answer's only candidate is none: its prompt was blocked.
 fn is_blocked(response: &Response<'_>) -> bool {
     let [candidate] = response.candidates.as_slice() else { return false };
-    candidate.parts.is_empty() && candidate.stop.as_ref().is_some_and(is_of_prompt)
+    has_feedback(&response.rest)
+        && candidate.parts.is_empty()
+        && candidate.stop.as_ref().is_some_and(is_of_prompt)
 }
 
-/// Whether an end tells of a blocked prompt, by which no candidate came to be.
+/// Whether what Gemini says beside its candidates tells of the prompt.
+pub(super) fn has_feedback(rest: &Rest<'_>) -> bool {
+    rest.0.iter().any(|(key, _)| camel(key) == "promptFeedback")
+}
+
+/// Whether an end may tell of a blocked prompt, by which no candidate came to be.
 pub(super) fn is_of_prompt(stop: &Stop<'_>) -> bool {
     stop.reason == StopReason::ContentFilter && stop.word.is_none()
 }

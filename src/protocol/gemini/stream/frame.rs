@@ -1,6 +1,7 @@
 //! What stands around every piece of a stream.
 
 use bytes::BytesMut;
+use memchr::memchr2;
 
 use crate::protocol::Answer;
 use crate::protocol::gemini::response;
@@ -17,6 +18,8 @@ pub(super) struct Frame {
     array: bool,
     /// A piece was written.
     begun: bool,
+    /// Where the object of the piece in hand begins in what is written.
+    start: usize,
     /// The members that all pieces end with; empty before they are known.
     tail: BytesMut,
     /// What the next piece has beside.
@@ -25,7 +28,7 @@ pub(super) struct Frame {
 
 impl Frame {
     pub(super) fn new(array: bool) -> Self {
-        Self { array, begun: false, tail: BytesMut::new(), once: BytesMut::new() }
+        Self { array, begun: false, start: 0, tail: BytesMut::new(), once: BytesMut::new() }
     }
 
     /// Settles id and model, unless that is done.
@@ -62,6 +65,7 @@ impl Frame {
             (true, false) => b"[",
             (true, true) => b",\r\n",
         });
+        self.start = out.len();
     }
 
     /// Writes the members that all pieces end with, behind others.
@@ -70,8 +74,15 @@ impl Frame {
         out.extend_from_slice(&std::mem::take(&mut self.once));
     }
 
-    /// Closes a piece, behind its object.
-    pub(super) fn close(&self, out: &mut BytesMut) {
+    /// Closes a piece, behind its object. Values that stand in it as they stood may hold line ends,
+    /// which in JSON are white space only, but would end an event's line.
+    pub(super) fn close(&mut self, out: &mut BytesMut) {
+        let piece = out.get_mut(std::mem::take(&mut self.start)..).unwrap_or_default();
+        let mut at = 0;
+        while let Some(found) = memchr2(b'\n', b'\r', &piece[at..]) {
+            at += found;
+            piece[at] = b' ';
+        }
         out.extend_from_slice(if self.array { b"\n" } else { b"\r\n\r\n" });
     }
 

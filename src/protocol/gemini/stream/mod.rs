@@ -24,7 +24,9 @@
 //! assert!(out.starts_with(br#"data: {"candidates":[{"content":{"parts":[{"text":"Hi"}]"#));
 //! ```
 
+mod calls;
 mod frame;
+mod open;
 mod partial;
 mod reader;
 mod writer;

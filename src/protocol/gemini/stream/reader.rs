@@ -6,8 +6,7 @@ use crate::protocol::gemini::parts::read_part_leniently;
 use crate::protocol::gemini::{fault, finish, tokens};
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, Raw};
 use crate::protocol::model::{
-    ApiError, Content, Delta, FaultKind, Part, PartStart, Rest, Seal, Spelling, Stop, StreamEvent,
-    ToolArguments, ToolCall, Usage,
+    ApiError, Content, Delta, FaultKind, Part, PartStart, Rest, Seal, Stop, StreamEvent, Usage,
 };
 use crate::sse::Event;
 
@@ -18,7 +17,7 @@ pub const MAX_CANDIDATES: usize = 128;
 /// candidates. What is more is left out.
 pub const MAX_KEPT: usize = 1 << 20;
 
-type Sink<'s> = &'s mut dyn FnMut(StreamEvent<'_>);
+pub(super) type Sink<'s> = &'s mut dyn FnMut(StreamEvent<'_>);
 
 /// Why a stream cannot be read on.
 #[derive(Debug)]
@@ -42,7 +41,7 @@ pub struct Reader {
     started: bool,
     done: bool,
     next_part: u32,
-    candidates: Vec<Candidate>,
+    pub(super) candidates: Vec<Candidate>,
     /// How the prompt was blocked.
     blocked: Option<Stop<'static>>,
     /// The last `usageMetadata`, as it stood.
@@ -52,11 +51,11 @@ pub struct Reader {
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
-struct Candidate {
+pub(super) struct Candidate {
     seen: bool,
     /// It calls a tool.
-    calls: bool,
-    open: Open,
+    pub(super) calls: bool,
+    pub(super) open: Open,
     /// The last `finishReason`, escaped; empty before.
     word: String,
     /// The last `finishMessage`.
@@ -66,7 +65,7 @@ struct Candidate {
 
 /// The part of a candidate that may go on.
 #[derive(Debug, Default, Clone, PartialEq)]
-enum Open {
+pub(super) enum Open {
     #[default]
     Nothing,
     Text(u32),
@@ -343,7 +342,7 @@ impl Reader {
     }
 
     /// Closes the open part, with its arguments where it is a call in pieces.
-    fn close(&mut self, at: usize, sink: Sink<'_>) {
+    pub(super) fn close(&mut self, at: usize, sink: Sink<'_>) {
         let index = match std::mem::take(&mut self.candidates[at].open) {
             Open::Nothing => return,
             Open::Text(index) | Open::Thought(index) => index,
@@ -356,7 +355,7 @@ impl Reader {
         sink(StreamEvent::PartStop { index });
     }
 
-    fn start_part(
+    pub(super) fn start_part(
         &mut self,
         at: usize,
         part: PartStart<'_>,
@@ -384,66 +383,6 @@ impl Reader {
             sink(StreamEvent::Delta { index, delta: Delta::Seal(seal) });
         }
         sink(StreamEvent::PartStop { index });
-    }
-
-    /// A call, or a piece of one: `{name, willContinue}`, then `{partialArgs, willContinue}`, and
-    /// at last one that does not go on, often empty.
-    fn call(&mut self, at: usize, call: ToolCall<'_>, rest: Rest<'_>, sink: Sink<'_>) -> Step {
-        let pieces = rest.get("partialArgs").or_else(|| rest.get("partial_args"));
-        let goes_on = ["willContinue", "will_continue"]
-            .iter()
-            .any(|name| rest.get(name).is_some_and(|raw| raw.as_str() == "true"));
-        let is_open = matches!(self.candidates[at].open, Open::Call(..));
-        if !call.name.is_empty() {
-            let in_pieces = goes_on || pieces.is_some();
-            if !in_pieces {
-                self.whole_call(at, call, rest, sink);
-                return Ok(());
-            }
-            self.begin_call(at, &call, sink);
-        } else if !call.spelling.has(Spelling::NO_ARGUMENTS) {
-            return Err(Broken("a tool call came without its name"));
-        } else if !is_open {
-            return Ok(());
-        }
-        if let (Open::Call(_, arguments), Some(pieces)) = (&mut self.candidates[at].open, pieces) {
-            if pieces.kind() == Kind::Array {
-                arguments.add(pieces)?;
-            }
-        }
-        if !goes_on {
-            self.close(at, sink);
-        }
-        Ok(())
-    }
-
-    fn begin_call(&mut self, at: usize, call: &ToolCall<'_>, sink: Sink<'_>) {
-        self.close(at, sink);
-        let index = self.start_part(at, start_of(call), Rest::default(), sink);
-        self.candidates[at].calls = true;
-        self.candidates[at].open = Open::Call(index, Box::default());
-    }
-
-    fn whole_call(&mut self, at: usize, call: ToolCall<'_>, rest: Rest<'_>, sink: Sink<'_>) {
-        self.close(at, sink);
-        self.candidates[at].calls = true;
-        let index = self.start_part(at, start_of(&call), rest, sink);
-        let arguments = match call.arguments {
-            ToolArguments::Json(raw) => JsonStr::from_plain(raw.as_str().to_owned()),
-            ToolArguments::Text(text) => text,
-        };
-        sink(StreamEvent::Delta { index, delta: Delta::Arguments(arguments) });
-        sink(StreamEvent::PartStop { index });
-    }
-}
-
-fn start_of<'c>(call: &'c ToolCall<'_>) -> PartStart<'c> {
-    PartStart::ToolCall {
-        id: call.id.borrow(),
-        name: call.name.borrow(),
-        kind: call.kind,
-        seal: call.seal.clone(),
-        cache: None,
     }
 }
 

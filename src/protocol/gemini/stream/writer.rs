@@ -4,19 +4,17 @@ use bytes::BytesMut;
 
 use super::MAX_CANDIDATES;
 use super::frame::Frame;
+use super::open::{Kind, Open, is_ours};
 use crate::protocol::gemini::finish::Seen;
 use crate::protocol::gemini::part_writer::PartWriter;
 use crate::protocol::gemini::{fault, response, tokens};
 use crate::protocol::json::{ArrayWriter, JsonStr, ObjectWriter, Raw, push_u64};
 use crate::protocol::model::{
-    ApiError, Content, Delta, FaultKind, Media, MediaSource, Part, PartStart, Rest, Seal, Spelling,
-    Stop, StopReason, StreamEvent, ToolArguments, ToolCall, Usage, Vendor,
+    ApiError, Content, Delta, FaultKind, Part, PartStart, Rest, Stop, StopReason, StreamEvent,
+    ToolArguments, Usage,
 };
 use crate::protocol::report::Reporter;
 use crate::protocol::{Answer, Protocol};
-
-/// What a part that is open counts toward [`Answer::max_accumulated`] beside its text.
-const PART_SIZE: usize = 256;
 
 /// Writes a stream.
 ///
@@ -43,6 +41,8 @@ pub struct Writer {
     frame: Frame,
     candidates: Vec<Candidate>,
     usage: Option<Usage<'static>>,
+    /// The upstream speaks Gemini too, and said something of the prompt.
+    feedback: bool,
     /// Bytes that are held back.
     held: usize,
     done: bool,
@@ -59,43 +59,6 @@ struct Candidate {
     stop: Option<(Stop<'static>, Rest<'static>)>,
 }
 
-/// A part that is not written to its end.
-#[derive(Debug, Clone, PartialEq)]
-struct Open {
-    index: u32,
-    kind: Kind,
-    /// What is held back of its words or arguments, escaped.
-    text: String,
-    seal: Option<Seal<'static>>,
-    stopped: bool,
-    /// What it counts toward the limit.
-    size: usize,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Kind {
-    Text,
-    Thought,
-    /// Written when it is complete; of a call, the arguments are yet to come.
-    Whole(Box<Part<'static>>),
-    /// Gemini has no such part.
-    Nothing,
-}
-
-impl Kind {
-    /// The bytes that it brings with its beginning.
-    fn size(&self) -> usize {
-        let Self::Whole(part) = self else { return 0 };
-        match &part.content {
-            Content::Media(Media { source: MediaSource::Base64 { data, .. }, .. }) => {
-                data.escaped().len()
-            }
-            Content::Other { raw, .. } => raw.as_str().len(),
-            _ => 0,
-        }
-    }
-}
-
 impl Writer {
     /// A writer before the first event.
     #[must_use]
@@ -105,6 +68,7 @@ impl Writer {
             answer,
             candidates: Vec::new(),
             usage: None,
+            feedback: false,
             held: 0,
             done: false,
         }
@@ -125,6 +89,7 @@ impl Writer {
             StreamEvent::Start { id, model, usage, rest, .. } => {
                 let rest = self.kept(rest);
                 self.frame.settle(&id, &model, &rest, &mut self.answer);
+                self.feedback = response::has_feedback(&rest);
                 self.see(usage);
             }
             StreamEvent::PartStart { index, candidate, part, rest } => {
@@ -181,32 +146,8 @@ impl Writer {
         out: &mut BytesMut,
     ) {
         let Some(at) = self.candidate(candidate, out) else { return };
-        let rest = self.kept(rest);
-        let whole = |content: Content<'_>, rest: Rest<'_>| {
-            let part = Part { rest, ..Part::new(content) };
-            Kind::Whole(Box::new(part.into_owned()))
-        };
-        let mut seal = None;
-        let kind = match part {
-            PartStart::Text { .. } | PartStart::Refusal => Kind::Text,
-            PartStart::Reasoning { seal: early } => {
-                seal = early.filter(is_ours).map(Seal::into_owned);
-                Kind::Thought
-            }
-            PartStart::ToolCall { id, name, kind, seal, .. } => {
-                let arguments = ToolArguments::Text(JsonStr::default());
-                let (item_id, spelling) = (None, Spelling::default());
-                let call = ToolCall { id, name, arguments, kind, seal, item_id, spelling };
-                whole(Content::ToolCall(call), rest)
-            }
-            PartStart::Media(media) => whole(Content::Media(media), rest),
-            PartStart::Other { kind, raw } if self.native() => {
-                whole(Content::Other { kind, raw }, rest)
-            }
-            PartStart::Other { .. } => Kind::Nothing,
-        };
-        let size = PART_SIZE + kind.size() + seal.as_ref().map_or(0, |it| it.data.escaped().len());
-        let open = Open { index, size, kind, text: String::new(), seal, stopped: false };
+        let open = Open::new(index, part, self.kept(rest), self.native());
+        let size = open.size;
         self.candidates[at].open.push_back(open);
         self.grow(size, out);
     }
@@ -461,7 +402,7 @@ impl Writer {
         else {
             return false;
         };
-        response::is_of_prompt(stop)
+        self.feedback && response::is_of_prompt(stop)
     }
 
     fn finish(&mut self, out: &mut BytesMut) {
@@ -469,11 +410,6 @@ impl Writer {
         self.candidates = Vec::new();
         self.done = true;
     }
-}
-
-/// Whether a seal may stand in `thoughtSignature`.
-fn is_ours(seal: &Seal<'_>) -> bool {
-    matches!(seal.vendor, Vendor::Gemini | Vendor::Gateway) && !seal.data.is_empty()
 }
 
 /// Gemini has no word for an answer of another protocol that failed, and an end would hide it.

@@ -398,6 +398,18 @@ fn parts_are_written() {
 }
 
 #[test]
+fn a_piece_is_one_line() {
+    let arguments = Delta::Arguments(plain("{\n  \"a\":\r\n 1}"));
+    let events = [start(0, call_start("f")), delta(0, arguments), StreamEvent::End];
+    let (pieces, _) = written(&events);
+    assert_eq!(pieces[0][0]["functionCall"]["args"], json!({"a": 1}));
+    let source = "data: {\"candidates\":[{\"finishReason\":\"STOP\",\"x\":[1,\ndata: 2]}],\ndata: \"usageMetadata\":{\ndata: },\"y\":{\ndata: }}\n\n";
+    let out = rewrite(native(), source.as_bytes());
+    let found = grammar::check(&out, false).unwrap();
+    assert_eq!(found.candidates[&0].beside["x"], json!([1, 2]));
+}
+
+#[test]
 fn counts_may_come_last() {
     let usage = Usage { input: 4, output: 5, ..Usage::default() };
     let stop = Stop::new(StopReason::MaxTokens);
