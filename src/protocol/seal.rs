@@ -49,6 +49,9 @@ pub(crate) enum Place {
     Words,
     /// To a text without words, right here.
     Silence,
+    /// There is none: the thinking in whose slot the envelope stands came without. Whoever seals
+    /// theirs would refuse it.
+    Nowhere,
 }
 
 /// A seal and what must be known to give it back.
@@ -63,6 +66,12 @@ pub(crate) struct Envelope<'a> {
 /// Whether a seal is in an envelope, as far as its first bytes tell.
 pub(crate) fn is_envelope(data: &JsonStr<'_>) -> bool {
     [PREFIX, ENCODED_PREFIX].iter().any(|prefix| data.escaped().starts_with(prefix))
+}
+
+/// Whether a document may hold an envelope anywhere.
+pub(crate) fn may_hold_envelope(document: &[u8]) -> bool {
+    let prefixes = [PREFIX, ENCODED_PREFIX];
+    prefixes.iter().any(|prefix| memchr::memmem::find(document, prefix.as_bytes()).is_some())
 }
 
 /// It has our prefix, but is none of ours or was changed on its way.
@@ -82,6 +91,7 @@ impl<'a> Envelope<'a> {
             Place::Call(mark) => ('c', Some(mark)),
             Place::Words => ('w', None),
             Place::Silence => ('e', None),
+            Place::Nowhere => ('n', None),
         };
         let tag = [
             letter(&VENDORS, self.seal.vendor),
@@ -137,6 +147,7 @@ impl<'a> Envelope<'a> {
             'c' => Place::Call(mark()?),
             'w' => Place::Words,
             'e' => Place::Silence,
+            'n' => Place::Nowhere,
             _ => return Err(Damaged),
         };
         let seal = Seal { vendor: named(&VENDORS, vendor)?, kind: named(&KINDS, kind)?, data };
@@ -309,8 +320,14 @@ mod tests {
     #[test]
     fn all_letters_come_back() {
         let mark = Mark::of(&JsonStr::from_plain("text"));
-        let places =
-            [Place::Here, Place::Signed(mark), Place::Call(mark), Place::Words, Place::Silence];
+        let places = [
+            Place::Here,
+            Place::Signed(mark),
+            Place::Call(mark),
+            Place::Words,
+            Place::Silence,
+            Place::Nowhere,
+        ];
         for (_, vendor) in VENDORS {
             for (_, upstream) in UPSTREAMS {
                 for (_, kind) in KINDS {

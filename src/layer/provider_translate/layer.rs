@@ -36,6 +36,7 @@ pub(super) struct Config {
     pub(super) keep_alive: Option<Duration>,
     pub(super) keep_passed_alive: Option<Duration>,
     pub(super) vault: Option<Arc<dyn SealVault>>,
+    pub(super) vendors_change: bool,
 }
 
 impl fmt::Debug for Config {
@@ -49,6 +50,7 @@ impl fmt::Debug for Config {
             .field("keep_alive", &self.keep_alive)
             .field("keep_passed_alive", &self.keep_passed_alive)
             .field("vault", &self.vault.is_some())
+            .field("vendors_change", &self.vendors_change)
             .finish()
     }
 }
@@ -67,6 +69,8 @@ impl ProviderTranslateLayer {
     }
 
     fn with(upstream: Option<Upstream>) -> Self {
+        // The upstream of a context is another one whenever somebody thinks so.
+        let vendors_change = upstream.is_none();
         let config = Config {
             upstream,
             mode: Mode::default(),
@@ -76,6 +80,7 @@ impl ProviderTranslateLayer {
             keep_alive: Some(DEFAULT_KEEP_ALIVE),
             keep_passed_alive: None,
             vault: Some(Arc::new(MemoryVault::new())),
+            vendors_change,
         };
         Self { config: Arc::new(config) }
     }
@@ -142,6 +147,15 @@ impl ProviderTranslateLayer {
     #[must_use]
     pub fn without_vault(self) -> Self {
         self.map(|config| config.vault = None)
+    }
+
+    /// Whether a conversation may have been with another vendor before. If so, what this layer left
+    /// in its history for that one is taken out also where both sides speak the same protocol;
+    /// for that the request is read, and passed on byte for byte where there is nothing of the
+    /// kind. Default true for [`from_context`](Self::from_context), else false.
+    #[must_use]
+    pub fn vendors_change(self, change: bool) -> Self {
+        self.map(|config| config.vendors_change = change)
     }
 
     fn map(mut self, change: impl FnOnce(&mut Config)) -> Self {

@@ -40,6 +40,14 @@
 //! # }
 //! ```
 //!
+//! # Thinking
+//! Vendors sign or encrypt what their models think, and want it back with the next request: without
+//! it models forget why they called a tool, and some requests are refused. A caller of Messages,
+//! Responses or Gemini carries it for us, in the slot of its own protocol for such things, marked
+//! as ours (`llmx1.`). Callers of Chat and DashScope have no slot: for them it waits in a
+//! [`SealVault`](crate::store::SealVault), by the id of the call, for the same principal only.
+//! Either way it comes back unaltered to the vendor that made it, at its place, and to no other.
+//!
 //! # Order
 //! Inside auth, system prompt and everything that chooses the upstream; outside
 //! `HopByHopFilterLayer` and the client. An `Upstream` in the extensions of the request wins over
@@ -47,7 +55,8 @@
 //! (`layer.layer(router)`), since `Router::layer` runs after routing.
 //!
 //! # Buffering
-//! None where both sides speak the same protocol and no model is mapped. Otherwise the request
+//! None where both sides speak the same protocol, no model is mapped, and the conversation was with
+//! no other vendor before (`vendors_change`). Otherwise the request
 //! (50 MiB, then 413) and an answer that is no stream (32 MiB, then 502) are read whole; a stream
 //! is translated event by event in constant memory.
 //!

@@ -66,8 +66,18 @@ impl<S> PendingCall<S> {
     fn edit<B>(
         &mut self,
         protocol: Protocol,
-        collected: Collected,
+        mut collected: Collected,
     ) -> Result<RewriteBody<B>, Refusal> {
+        if self.config.vendors_change {
+            // A body that cannot be read is for the upstream to refuse.
+            if let Ok(Some(opened)) = translate::open_envelopes(protocol, &collected.bytes) {
+                drop_body_headers(&mut self.parts.headers);
+                collected.bytes = opened.freeze();
+            }
+            if !self.exchange.is_limited() && self.upstream.model_map().is_empty() {
+                return Ok(RewriteBody::collected(collected));
+            }
+        }
         let outline = Outline::read(protocol, &collected.bytes)?;
         let facts = outline.facts(&self.parts.uri, &self.parts.headers)?;
         self.leave(RequestFacts::from(&facts))?;

@@ -6,10 +6,12 @@ use super::codec::codec;
 use super::prepare::prepare;
 use super::{TranslateError, seals, utf8};
 use crate::protocol::json::JsonStr;
+use crate::protocol::model::Reasoning;
 use crate::protocol::profile::Profiles;
 use crate::protocol::report::{Mode, Reporter, TranslationReport};
 use crate::protocol::restore::Restore;
-use crate::protocol::{Endpoint, Head, Layout, Protocol};
+use crate::protocol::seal::may_hold_envelope;
+use crate::protocol::{Endpoint, Head, Layout, Protocol, Target};
 
 /// How a request is translated.
 #[derive(Clone, Copy)]
@@ -132,4 +134,32 @@ pub fn request(
         user: owned(&request.end_user),
         cache_key: owned(&request.cache_key),
     })
+}
+
+/// A request that goes to an upstream of its own protocol, without what a translated answer once
+/// put into its history for another vendor; `None` where there is nothing of the kind, and the
+/// body can stay as it is.
+///
+/// # Errors
+/// When the body is not of its protocol, or the protocol has no reader or writer.
+pub fn open_envelopes(protocol: Protocol, body: &[u8]) -> Result<Option<BytesMut>, TranslateError> {
+    if !may_hold_envelope(body) {
+        return Ok(None);
+    }
+    let codec = codec(protocol)?;
+    let text = utf8(body)?;
+    let mut request = (codec.read_request)(text)?;
+    if !seals::holds_envelopes(&request) {
+        return Ok(None);
+    }
+    let mut reporter = Reporter::new(text);
+    seals::open(&mut request, protocol, &|_| None, &mut reporter);
+    if protocol == Protocol::Anthropic && seals::lacks_thinking(&request) {
+        // Else it is refused: another vendor called the tools, and there is no thinking before.
+        let Reasoning { effort, .. } = request.reasoning;
+        request.reasoning = Reasoning { effort, ..Reasoning::default() };
+    }
+    let mut out = BytesMut::with_capacity(body.len());
+    (codec.write_request)(&request, &Target::DEFAULT, &mut reporter, &mut out);
+    Ok(Some(out))
 }

@@ -13,7 +13,7 @@ mod tests;
 mod wrap;
 
 pub use keep::{Deposit, MAX_DEPOSIT};
-pub(super) use open::open;
+pub(super) use open::{holds_envelopes, lacks_thinking, open};
 
 use keep::Keeper;
 use wrap::{Slot, Wrapper};

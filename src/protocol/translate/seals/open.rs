@@ -6,7 +6,9 @@ use super::belongs;
 use super::entry::Entry;
 use crate::protocol::Protocol;
 use crate::protocol::json::JsonStr;
-use crate::protocol::model::{Content, Part, Request, Rest, Role, Seal, Turn};
+use crate::protocol::model::{
+    Content, Part, Place as At, ReasoningMode, Request, Rest, Role, Seal, Turn,
+};
 use crate::protocol::report::{Reporter, Severity};
 use crate::protocol::seal::{Envelope, Mark, Place, is_envelope};
 
@@ -22,6 +24,9 @@ pub(in crate::protocol::translate) fn open(
 ) {
     let origin = request.origin;
     let forgets = matches!(origin, Protocol::OpenAiChat | Protocol::DashScope);
+    if origin == Protocol::Gemini && origin != to {
+        join_turns(request);
+    }
     for turn in request.turns.iter_mut().filter(|turn| turn.role == Role::Assistant) {
         let entry = (forgets && origin != to).then(|| Entry::of(turn, to, recall)).flatten();
         if entry.as_ref().is_some_and(Entry::has_thinking) {
@@ -33,6 +38,22 @@ pub(in crate::protocol::translate) fn open(
             entry.restore(turn);
         }
     }
+}
+
+/// Whether a seal of the request is in an envelope.
+pub(in crate::protocol::translate) fn holds_envelopes(request: &Request<'_>) -> bool {
+    request.turns.iter().flat_map(|turn| &turn.parts).any(has_envelope)
+}
+
+/// Whether a model that is told to think is to go on behind calls that no thinking led to.
+pub(in crate::protocol::translate) fn lacks_thinking(request: &Request<'_>) -> bool {
+    let [.., asked, answered] = request.turns.as_slice() else { return false };
+    let answers = answered.parts.iter().any(|it| matches!(it.content, Content::ToolResult(_)));
+    let thought = asked
+        .parts
+        .first()
+        .is_some_and(|part| matches!(part.content, Content::Reasoning { seal: Some(_), .. }));
+    request.reasoning.mode == Some(ReasoningMode::On) && answers && !thought
 }
 
 struct Opener<'r, 's, 'a> {
@@ -49,6 +70,8 @@ enum Opened<'a> {
     Good(Seal<'a>, Place),
     /// Nothing that the upstream may have.
     Bad,
+    /// The note that there never was a seal.
+    Unsealed,
 }
 
 impl<'a> Opener<'_, '_, 'a> {
@@ -61,6 +84,7 @@ impl<'a> Opener<'_, '_, 'a> {
             self.part(part, &mut parts);
         }
         places.push(parts.len());
+        parts.retain(|part| self.is_worth_sending(part));
         for message in &mut turn.messages {
             let place = |at: usize| places.get(at).copied().unwrap_or(parts.len());
             message.parts = place(message.parts.start)..place(message.parts.end);
@@ -103,20 +127,22 @@ impl<'a> Opener<'_, '_, 'a> {
 
     fn thinking(&mut self, mut part: Part<'a>, out: &mut Vec<Part<'a>>) {
         let Content::Reasoning { text, seal, .. } = &mut part.content else { return };
-        let Some(found) = seal.take() else {
-            if self.takes_unsealed(text.as_ref()) {
-                out.push(part);
-            }
-            return;
-        };
-        let empty = JsonStr::default();
+        let Some(found) = seal.take() else { return out.push(part) };
         let (good, place) = match self.open(found) {
             Opened::Good(good, place) => (good, place),
             // The text of others' thinking is worth nothing without its seal.
             Opened::Bad => return,
+            Opened::Unsealed if self.origin == self.to => return,
+            Opened::Unsealed => return out.push(part),
         };
+        let in_pieces = self.origin == Protocol::Gemini && self.origin != self.to;
+        if in_pieces && matches!(place, Place::Here | Place::Signed(_)) {
+            gather(text, out);
+        }
         match place {
-            Place::Signed(mark) if mark != Mark::of(text.as_ref().unwrap_or(&empty)) => {
+            Place::Signed(mark)
+                if mark != Mark::of(text.as_ref().unwrap_or(&JsonStr::default())) =>
+            {
                 let reason = "thinking that was altered behind its signature";
                 self.report.string(&good.data, Severity::Degrade, reason);
             }
@@ -132,6 +158,7 @@ impl<'a> Opener<'_, '_, 'a> {
                     self.report.string(&good.data, Severity::Degrade, reason);
                 }
             },
+            Place::Nowhere => {}
             Place::Silence => {
                 out.push(Part { seal: Some(good), ..Part::text(JsonStr::default()) });
             }
@@ -147,12 +174,13 @@ impl<'a> Opener<'_, '_, 'a> {
                 self.report.string(&seal.data, Severity::Degrade, reason);
                 None
             }
-            Opened::Bad => None,
+            Opened::Bad | Opened::Unsealed => None,
         }
     }
 
     fn open(&mut self, seal: Seal<'a>) -> Opened<'a> {
         let lost = match Envelope::decode(&seal.data) {
+            Some(Ok(Envelope { place: Place::Nowhere, .. })) => return Opened::Unsealed,
             Some(Ok(Envelope { seal, upstream, place })) => {
                 if belongs(seal.vendor, Some(upstream), self.to) {
                     return Opened::Good(seal, place);
@@ -163,25 +191,95 @@ impl<'a> Opener<'_, '_, 'a> {
             None if self.origin == self.to || belongs(seal.vendor, None, self.to) => {
                 return Opened::Good(seal, Place::Here);
             }
-            None if is_stand_in(&seal.data) => return Opened::Bad,
             None => "a seal of another vendor",
         };
         self.report.string(&seal.data, Severity::Degrade, lost);
         Opened::Bad
     }
 
-    /// Whether thinking without a seal may go to the upstream.
-    fn takes_unsealed(&mut self, text: Option<&JsonStr<'a>>) -> bool {
+    /// Thinking without a seal is nothing to those who seal theirs.
+    fn is_worth_sending(&mut self, part: &Part<'a>) -> bool {
+        let Content::Reasoning { text, seal: None, .. } = &part.content else { return true };
         let strict = matches!(self.to, Protocol::Anthropic | Protocol::OpenAiResponses);
         if self.origin == self.to || !strict {
             return true;
         }
-        if let Some(text) = text.filter(|text| !text.is_empty()) {
+        if let Some(text) = text.as_ref().filter(|text| !text.is_empty()) {
             let reason = "thinking without a seal of the upstream's vendor";
             self.report.string(text, Severity::Degrade, reason);
         }
         false
     }
+}
+
+/// Puts the text of thinking together that came in pieces: a client of a stream of Gemini sends
+/// each piece back as it came, and the seal on an empty one behind them.
+fn gather<'a>(text: &mut Option<JsonStr<'a>>, out: &mut Vec<Part<'a>>) {
+    if text.as_ref().is_some_and(|text| !text.is_empty()) {
+        return;
+    }
+    let unsealed = |part: &&Part<'_>| matches!(part.content, Content::Reasoning { seal: None, .. });
+    let count = out.iter().rev().take_while(unsealed).count();
+    let mut joined = String::new();
+    for part in out.drain(out.len() - count..) {
+        if let Content::Reasoning { text: Some(piece), .. } = part.content {
+            joined.push_str(piece.escaped());
+        }
+    }
+    if !joined.is_empty() {
+        *text = Some(JsonStr::from_escaped(joined));
+    }
+}
+
+/// Joins neighbours of the model's turns: a client of a stream of Gemini keeps each piece as a
+/// content of its own. The others stay, empty, as instructions are placed by the count of turns.
+fn join_turns(request: &mut Request<'_>) {
+    let Request { turns, instructions, .. } = request;
+    let mut at = 0;
+    while at < turns.len() {
+        let first = at;
+        at += 1;
+        if turns[first].role != Role::Assistant {
+            continue;
+        }
+        while turns.get(at).is_some_and(|turn| turn.role == Role::Assistant)
+            && !instructions.iter().any(|it| it.place == At::Before(at))
+        {
+            let Turn { parts, rest, .. } =
+                std::mem::replace(&mut turns[at], Turn::new(Role::Assistant));
+            turns[first].parts.extend(parts);
+            turns[first].rest.0.extend(rest.0);
+            at += 1;
+        }
+        if at > first + 1 {
+            turns[first].parts = join_words(std::mem::take(&mut turns[first].parts));
+        }
+    }
+}
+
+/// Joins neighbouring words that nothing marks.
+fn join_words<'a>(parts: Vec<Part<'a>>) -> Vec<Part<'a>> {
+    fn words<'p, 'a>(part: &'p Part<'a>) -> Option<&'p JsonStr<'a>> {
+        let bare = part.seal.is_none() && part.cache.is_none() && part.rest.0.is_empty();
+        match &part.content {
+            Content::Text { text, citations: None } if bare => Some(text),
+            _ => None,
+        }
+    }
+    let mut joined = Vec::with_capacity(parts.len());
+    let mut parts = parts.into_iter().peekable();
+    while let Some(part) = parts.next() {
+        let (Some(first), Some(_)) = (words(&part), parts.peek().and_then(words)) else {
+            joined.push(part);
+            continue;
+        };
+        let mut text = first.escaped().to_owned();
+        while let Some(next) = parts.next_if(|next| words(next).is_some()) {
+            text.push_str(words(&next).map_or("", JsonStr::escaped));
+        }
+        joined.push(Part::text(JsonStr::from_escaped(text)));
+    }
+    joined
 }
 
 fn has_envelope(part: &Part<'_>) -> bool {
@@ -191,16 +289,4 @@ fn has_envelope(part: &Part<'_>) -> bool {
         _ => None,
     };
     part.seal.iter().chain(inner).any(|seal| is_envelope(&seal.data))
-}
-
-/// What Google documents for calls whose signature is not known, as it stands in JSON and as
-/// bytes: no loss, it says nothing.
-fn is_stand_in(data: &JsonStr<'_>) -> bool {
-    const STAND_INS: [&str; 4] = [
-        "skip_thought_signature_validator",
-        "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=",
-        "context_engineering_is_the_way_to_go",
-        "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv",
-    ];
-    STAND_INS.contains(&data.escaped())
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::call_id::hashed;
 use crate::protocol::fold::Fold;
 use crate::protocol::json::{JsonStr, Raw};
 use crate::protocol::model::{
@@ -13,6 +14,7 @@ use crate::protocol::model::{
 use crate::protocol::play::play;
 use crate::protocol::report::{Reporter, TranslationReport};
 use crate::protocol::seal::Envelope;
+use crate::protocol::translate::open_envelopes;
 
 use Protocol::{Anthropic, DashScope, Gemini, OpenAiChat, OpenAiResponses};
 
@@ -418,14 +420,37 @@ fn nothing_is_deposited_without_a_call_or_a_seal() {
 }
 
 #[test]
-fn the_documented_stand_in_is_no_loss() {
-    for data in ["skip_thought_signature_validator", "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="]
-    {
-        let sent = vec![call("call_1", Some(seal(Gemini, SealKind::ThoughtSignature, data)))];
-        let (back, report) = opened(Gemini, Anthropic, sent, &[]);
-        assert_eq!(back, [call("call_1", None)]);
-        assert!(report.is_empty());
-    }
+fn thinking_in_pieces_is_put_together() {
+    let signed = thinking(Some("I think so"), Some(seal(Anthropic, SealKind::Signature, "sig")));
+    let hidden = thinking(None, Some(seal(Anthropic, SealKind::Redacted, "data")));
+    let parts = [signed, hidden, call("call_1", None)];
+    let (got, _) = whole(Anthropic, Gemini, &parts);
+    let mut sent = replayed(Gemini, got);
+    // As the pieces of a stream: the words, and behind them an empty thought with the seal.
+    let Content::Reasoning { seal: envelope, .. } = &mut sent[0].content else {
+        panic!("{sent:?}")
+    };
+    let last = thinking(Some(""), envelope.take());
+    sent.splice(0..1, [thinking(Some("I think"), None), thinking(Some(" so"), None), last]);
+    let turn = |part| Turn { parts: vec![part], ..Turn::new(Role::Assistant) };
+    let mut request = Request::new(Gemini);
+    request.turns = sent.into_iter().map(turn).collect();
+    let mut report = Reporter::new("{}");
+    open(&mut request, Anthropic, &|_| None, &mut report);
+    assert!(report.finish().is_empty());
+    assert_eq!(request.turns[0].parts, parts);
+    assert!(request.turns[1..].iter().all(|turn| turn.parts.is_empty()));
+}
+
+#[test]
+fn an_id_that_messages_does_not_take_is_told_by_what_its_caller_sees() {
+    let sealed = seal(Gemini, SealKind::ThoughtSignature, "c2ln");
+    let (got, _) = whole(Gemini, Anthropic, &[call("functions.get:0", Some(sealed.clone()))]);
+    let mut sent = replayed(Anthropic, got);
+    sent[1] = call(&hashed("functions.get:0"), None);
+    let (back, report) = opened(Anthropic, Gemini, sent, &[]);
+    assert_eq!(back, [call(&hashed("functions.get:0"), Some(sealed))]);
+    assert!(report.is_empty());
 }
 
 #[test]
@@ -483,4 +508,40 @@ fn debug_shows_no_seal() {
     let Content::Reasoning { seal: Some(carried), .. } = &got[0].content else { panic!("{got:?}") };
     assert!(matches!(Envelope::decode(&carried.data), Some(Ok(_))));
     assert!(!format!("{got:?} {:?}", Envelope::decode(&carried.data)).contains("c2VjcmV0"));
+}
+
+#[test]
+fn a_request_within_one_protocol_is_cleaned() {
+    let sealed = seal(Gemini, SealKind::ThoughtSignature, "c2ln");
+    let parts = [thinking(Some("hm"), None), call("call_1", Some(sealed))];
+    let (got, _) = whole(Gemini, Anthropic, &parts);
+    let data = |part: &Part<'_>| match &part.content {
+        Content::Reasoning { seal: Some(seal), .. } => seal.data.escaped().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    let (unsealed, carrier) = (data(&got[0]), data(&got[1]));
+    let body = format!(
+        r#"{{"model":"m","messages":[{{"role":"assistant","content":[
+            {{"type":"thinking","thinking":"hm","signature":"{unsealed}"}},
+            {{"type":"redacted_thinking","data":"{carrier}"}},
+            {{"type":"tool_use","id":"call_1","name":"look","input":{{}}}}]}},
+            {{"role":"user","content":[{{"type":"tool_result","tool_use_id":"call_1"}}]}}],
+            "thinking":{{"type":"enabled","budget_tokens":1024}},"x":1}}"#
+    );
+    let opened = open_envelopes(Anthropic, body.as_bytes()).unwrap().unwrap();
+    // Thinking is off for once: Messages refuses to think on where its own thinking is missing.
+    assert_eq!(
+        opened,
+        concat!(
+            r#"{"model":"m","messages":[{"role":"assistant","content":["#,
+            r#"{"type":"tool_use","id":"call_1","name":"look","input":{}}]},"#,
+            r#"{"role":"user","content":[{"type":"tool_result","tool_use_id":"call_1"}]}],"x":1}"#
+        )
+    );
+    for body in [
+        r#"{"messages":[{"role":"user","content":"What is llmx1.?"}]}"#,
+        r#"{"messages":[{"role":"user","content":"Hi"}]}"#,
+    ] {
+        assert_eq!(open_envelopes(Anthropic, body.as_bytes()).unwrap(), None);
+    }
 }

@@ -1,6 +1,7 @@
 //! Seals into envelopes, for callers whose protocol has a slot for them.
 
 use crate::protocol::Protocol;
+use crate::protocol::call_id::{hashed, is_word};
 use crate::protocol::json::JsonStr;
 use crate::protocol::model::{
     ApiError, Content, Delta, FaultKind, Part, PartStart, Rest, Seal, SealKind, StreamEvent, Vendor,
@@ -89,8 +90,19 @@ impl Wrapper {
         self.envelope(seal, place, self.slot.kind_alone())
     }
 
+    /// What stands in the slot of readable thinking that came without a seal. Gemini's clients
+    /// send such thinking back, and Gemini takes it.
+    fn unsealed(&self) -> Option<Seal<'static>> {
+        if self.slot == Slot::AnyPart {
+            return None;
+        }
+        let (vendor, kind) = (Vendor::Unknown, SealKind::Signature);
+        let seal = Seal { vendor, kind, data: JsonStr::default() };
+        self.envelope(&seal, Place::Nowhere, self.slot.kind())
+    }
+
     fn envelope(&self, seal: &Seal<'_>, place: Place, kind: SealKind) -> Option<Seal<'static>> {
-        if seal.data.is_empty() {
+        if seal.data.is_empty() && place != Place::Nowhere {
             return None;
         }
         let seal = Seal { data: seal.data.borrow(), ..*seal };
@@ -100,6 +112,15 @@ impl Wrapper {
             Slot::Thinking | Slot::Item => envelope.encode(),
         }?;
         Some(Seal { vendor: Vendor::Gateway, kind, data })
+    }
+
+    /// The mark of a call's id as the caller will see it.
+    fn mark_of(&self, id: &JsonStr<'_>) -> Mark {
+        let plain = id.decode();
+        if self.slot == Slot::Thinking && !is_word(&plain) {
+            return Mark::of(&JsonStr::from_plain(hashed(&plain)));
+        }
+        Mark::of(id)
     }
 
     /// Where the seal of thinking without text belongs.
@@ -124,10 +145,12 @@ impl Wrapper {
         match &mut part.content {
             Content::Reasoning { text, seal, .. } => {
                 let readable = text.as_ref().filter(|text| !text.is_empty());
-                let wrapped = seal.take().and_then(|seal| match readable {
-                    Some(text) => self.beside(&seal, || Mark::of(text)),
-                    None => self.alone(&seal, Self::unseen(&seal)),
-                });
+                let wrapped = match (seal.take(), readable) {
+                    (Some(seal), Some(text)) => self.beside(&seal, || Mark::of(text)),
+                    (Some(seal), None) => self.alone(&seal, Self::unseen(&seal)),
+                    (None, Some(_)) => self.unsealed(),
+                    (None, None) => None,
+                };
                 if readable.is_none() {
                     *text = None;
                     if wrapped.is_none() {
@@ -138,7 +161,7 @@ impl Wrapper {
                 out.push(part);
             }
             Content::ToolCall(call) if self.slot != Slot::AnyPart => {
-                let place = Place::Call(Mark::of(&call.id));
+                let place = Place::Call(self.mark_of(&call.id));
                 let seal = call.seal.take().and_then(|seal| self.alone(&seal, place));
                 out.extend(seal.map(carrier));
                 out.push(part);
@@ -217,7 +240,7 @@ impl Wrapper {
                 return self.open.push(open);
             }
             PartStart::ToolCall { id, name, kind, seal, cache } => {
-                let mark = Mark::of(&id);
+                let mark = self.mark_of(&id);
                 open.what = What::Call(mark);
                 let seal = match (seal, self.slot) {
                     (Some(seal), Slot::AnyPart) => self.alone(&seal, Place::Here),
@@ -305,7 +328,13 @@ impl Wrapper {
             };
             return self.unbegun(&seal, place, candidate, sink);
         };
-        let Some(seal) = seal else { return sink(StreamEvent::PartStop { index }) };
+        let Some(seal) = seal else {
+            let thinks = matches!(what, What::Thinking(_));
+            if let Some(seal) = self.unsealed().filter(|_| thinks) {
+                sink(StreamEvent::Delta { index, delta: Delta::Seal(seal) });
+            }
+            return sink(StreamEvent::PartStop { index });
+        };
         let (inside, behind) = match &what {
             What::Thinking(marker) => (self.beside(&seal, || marker.mark()), None),
             _ if self.slot == Slot::AnyPart => (self.alone(&seal, Place::Here), None),
