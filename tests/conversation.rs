@@ -25,14 +25,14 @@ use tower_llm_gateway::ProviderTranslateLayer;
 use tower_llm_gateway::body::RewriteBody;
 use tower_llm_gateway::context::{Exchange, Principal, Upstream};
 use tower_llm_gateway::protocol::Protocol;
-use tower_llm_gateway::protocol::Protocol::{Anthropic, Gemini, OpenAiChat, OpenAiResponses};
+use tower_llm_gateway::protocol::Protocol::{
+    Anthropic, DashScope, Gemini, OpenAiChat, OpenAiResponses,
+};
 use tower_llm_gateway::store::MemoryVault;
 
 use caller::Caller;
 use script::TURNS;
 use vendor::Vendor;
-
-const PROTOCOLS: [Protocol; 4] = [Anthropic, OpenAiChat, OpenAiResponses, Gemini];
 
 /// All vendors, and which of them is asked now.
 #[derive(Default)]
@@ -157,7 +157,7 @@ where
 }
 
 async fn every_caller_of(vendor: Protocol) {
-    for caller in PROTOCOLS {
+    for caller in Protocol::ALL {
         for stream in [false, true] {
             converse(caller, [vendor; TURNS], stream).await;
         }
@@ -182,6 +182,11 @@ async fn gemini_gets_its_signatures_back() {
 #[tokio::test]
 async fn chat_has_no_seals() {
     every_caller_of(OpenAiChat).await;
+}
+
+#[tokio::test]
+async fn dashscope_has_no_seals() {
+    every_caller_of(DashScope).await;
 }
 
 /// The vendors look closely: what is lost is refused.
@@ -221,8 +226,8 @@ async fn layers_share_a_vault() {
 
 /// In the midst of a tool's loop, behind it, and back again.
 async fn every_switch_of(caller: Protocol) {
-    for one in PROTOCOLS {
-        for two in PROTOCOLS.into_iter().filter(|two| *two != one) {
+    for one in Protocol::ALL {
+        for two in Protocol::ALL.into_iter().filter(|two| *two != one) {
             for stream in [false, true] {
                 converse(caller, [one, two, one, two, one], stream).await;
                 converse(caller, [one, one, one, two, two], stream).await;
@@ -249,4 +254,9 @@ async fn gemini_callers_change_the_vendor() {
 #[tokio::test]
 async fn chat_callers_change_the_vendor() {
     every_switch_of(OpenAiChat).await;
+}
+
+#[tokio::test]
+async fn dashscope_callers_change_the_vendor() {
+    every_switch_of(DashScope).await;
 }

@@ -101,10 +101,9 @@ fn openai_words(kind: FaultKind) -> (&'static str, Option<&'static str>) {
         FaultKind::Permission => ("permission_error", None),
         FaultKind::Billing => ("insufficient_quota", Some("insufficient_quota")),
         FaultKind::RateLimit => ("rate_limit_exceeded", Some("rate_limit_exceeded")),
-        FaultKind::Overloaded
-        | FaultKind::Upstream
-        | FaultKind::Transport
-        | FaultKind::Timeout => ("server_error", None),
+        FaultKind::Overloaded | FaultKind::Upstream | FaultKind::Transport | FaultKind::Timeout => {
+            ("server_error", None)
+        }
     }
 }
 
