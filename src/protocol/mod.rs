@@ -28,6 +28,7 @@ pub(crate) mod seal;
 pub mod translate;
 
 mod call_id;
+mod citation;
 mod data_url;
 mod endpoint;
 mod openai_error;

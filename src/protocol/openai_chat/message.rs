@@ -1,8 +1,11 @@
 //! One message, of a request or of an answer.
 
+use bytes::BytesMut;
+
 use super::content::{self, Body};
 use super::reasoning::{self, Thoughts};
 use super::wire::{lenient, push_joined, string_of};
+use crate::protocol::citation::{self, Span};
 use crate::protocol::json::{ArrayWriter, Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{
     Content, Part, Rest, Seal, SealKind, Spelling, ToolArguments, ToolCall, ToolCallKind, Vendor,
@@ -327,8 +330,37 @@ fn write_words(object: &mut ObjectWriter<'_>, parts: &[Part<'_>], spelling: Spel
         Content::Text { citations, .. } => citations.as_ref(),
         _ => None,
     });
-    if let Some(citations) = citations.filter(|_| own) {
-        object.raw("annotations", citations);
+    if own {
+        if let Some(citations) = citations {
+            object.raw("annotations", citations);
+        }
+    } else {
+        write_annotations(object, parts);
+    }
+}
+
+/// Writes what texts of another protocol cite, where Chat can say it; nothing where they cite
+/// nothing. The texts are one here: a later one counts its characters behind those before.
+fn write_annotations(object: &mut ObjectWriter<'_>, parts: &[Part<'_>]) {
+    let (mut start, mut list) = (0, BytesMut::new());
+    for part in parts {
+        let Content::Text { text, citations } = &part.content else { continue };
+        let span = Span { start, length: text.decode().chars().count() as u64 };
+        start += span.length;
+        if let Some(citations) = citations {
+            citation::each(&citations.borrow(), |cited| {
+                let begun = list.len();
+                if begun > 0 {
+                    list.extend_from_slice(b",");
+                }
+                if !citation::write_nested(&cited, span, &mut list) {
+                    list.truncate(begun);
+                }
+            });
+        }
+    }
+    if !list.is_empty() {
+        object.array("annotations", |items| items.item().extend_from_slice(&list));
     }
 }
 

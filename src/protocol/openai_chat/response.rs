@@ -19,6 +19,7 @@ use super::finish::{self, Shape};
 use super::message::{self, Message, Said};
 use super::tokens;
 use super::wire::{lenient, string_of};
+use crate::protocol::citation;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{
     Candidate, Content, Part, Response, Rest, Spelling, Stop, StopReason, ToolCall,
@@ -276,8 +277,13 @@ pub(super) fn refusal_words<'s>(stop: &'s Stop<'_>) -> Option<JsonStr<'s>> {
 fn report_candidate(candidate: &Candidate<'_>, report: &mut Reporter<'_>) {
     for part in &candidate.parts {
         match &part.content {
-            Content::Text { citations: Some(raw), .. } if raw.as_str() != "[]" => {
-                report.piece(raw.as_str(), Severity::Ignore, "citations of another form");
+            Content::Text { citations: Some(list), .. } => {
+                citation::each(&list.borrow(), |cited| {
+                    if !citation::is_known(&cited) {
+                        let reason = "a citation of another form";
+                        report.piece(cited.as_str(), Severity::Ignore, reason);
+                    }
+                });
             }
             Content::Other { raw, .. } => {
                 report.piece(raw.as_str(), Severity::Degrade, "no such part in Chat Completions");

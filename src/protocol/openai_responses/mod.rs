@@ -32,7 +32,6 @@ pub mod request;
 pub mod response;
 pub mod stream;
 
-mod citation;
 mod content;
 mod envelope;
 mod finish;

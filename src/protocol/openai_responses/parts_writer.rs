@@ -2,11 +2,11 @@
 
 use bytes::BytesMut;
 
-use super::citation;
 use super::item_writer::{
     Frame, Kept, TextPart, call_prefix, inside, logprobs_inside, write_words,
 };
 use super::wire::push;
+use crate::protocol::citation::{self, Span};
 use crate::protocol::json::{ArrayWriter, JsonStr, Kind, Raw, push_escaped};
 use crate::protocol::model::{
     Content, Media, MediaKind, MediaSource, Part, Rest, Seal, ToolArguments, ToolCall,
@@ -260,10 +260,10 @@ fn annotations(list: &Raw<'_>, text: &JsonStr<'_>, own: bool) -> String {
         return inside(list).to_owned();
     }
     let mut out = BytesMut::new();
-    let length = text.decode().chars().count() as u64;
+    let span = Span { start: 0, length: text.decode().chars().count() as u64 };
     citation::each(&list.borrow(), |cited| {
         let mut one = BytesMut::new();
-        if citation::write(&cited, length, &mut one) {
+        if citation::write_flat(&cited, span, &mut one) {
             if !out.is_empty() {
                 push(&mut out, ",");
             }

@@ -4,8 +4,8 @@ use http::StatusCode;
 
 use super::answer::without_keys;
 use super::*;
-use crate::protocol::Answer;
 use crate::protocol::json::Raw;
+use crate::protocol::{Answer, Transcode};
 
 fn answer() -> Answer {
     Answer::new("m", 1, 1)
@@ -94,4 +94,59 @@ fn losses_behind_the_messages_are_found() {
     let report = request(Anthropic, OpenAiChat, body, &RequestOptions::default()).unwrap().report;
     let pointers: Vec<_> = report.losses().iter().map(|loss| &*loss.pointer).collect();
     assert_eq!(pointers, ["/tools/0/defer_loading", "/top_k"]);
+}
+
+#[test]
+fn cited_pages_cross() {
+    let message = r#"{"type":"message","role":"assistant","content":[
+        {"type":"output_text","text":"a\u00e9","annotations":[]},
+        {"type":"output_text","text":"bc","annotations":[
+            {"type":"url_citation","start_index":0,"end_index":1,"url":"u","title":"t"},
+            {"type":"file_citation","file_id":"f","index":1}]}]}"#;
+    let body = format!(r#"{{"id":"r","status":"completed","output":[{message}]}}"#);
+    let nested = |start, end| {
+        format!(
+            r#"{{"type":"url_citation","url_citation":{{"start_index":{start},"end_index":{end},"url":"u","title":"t"}}}}"#
+        )
+    };
+    // The texts are one: the second counts on.
+    let chat = response(OpenAiResponses, OpenAiChat, body.as_bytes(), answer()).unwrap();
+    let text = std::str::from_utf8(&chat.body).unwrap();
+    assert!(text.contains(&format!(r#""annotations":[{}]"#, nested(2, 3))), "{text}");
+    let lost: Vec<_> = chat.report.losses().iter().map(|loss| &*loss.pointer).collect();
+    assert_eq!(lost, ["/output/0/content/1/annotations/1"]);
+    // A search result of Messages is for all of its text.
+    let body = r#"{"id":"m","type":"message","role":"assistant","stop_reason":"end_turn","content":[
+        {"type":"text","text":"xyz","citations":[
+            {"type":"web_search_result_location","url":"u","title":"t","encrypted_index":"e"}]}]}"#;
+    let chat = response(Anthropic, OpenAiChat, body.as_bytes(), answer()).unwrap();
+    let text = std::str::from_utf8(&chat.body).unwrap();
+    assert!(text.contains(&nested(0, 3)), "{text}");
+    let flat = r#"{"type":"url_citation","start_index":0,"end_index":3,"url":"u","title":"t"}"#;
+    let streamed = response_as_stream(Anthropic, OpenAiResponses, body.as_bytes(), answer());
+    let streamed = streamed.unwrap().body;
+    let text = std::str::from_utf8(&streamed).unwrap();
+    assert!(text.contains(&format!(r#""annotation_index":0,"annotation":{flat}"#)), "{text}");
+    assert!(text.contains(&format!(r#""annotations":[{flat}]"#)), "{text}");
+}
+
+#[test]
+fn streams_cite_in_the_form_of_the_caller() {
+    let event = |data: &str| format!("data: {data}\n\n");
+    let stream = event(
+        r#"{"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"x"}"#,
+    ) + &event(
+        r#"{"type":"response.output_text.annotation.added","output_index":0,"content_index":0,"annotation":{"type":"url_citation","url":"u","title":"t","start_index":0,"end_index":1}}"#,
+    ) + &event(r#"{"type":"response.completed","response":{"status":"completed"}}"#);
+    let run = |to| {
+        let mut transcoder = Transcoder::new(OpenAiResponses, to, answer()).unwrap();
+        let mut out = bytes::BytesMut::new();
+        transcoder.push(stream.as_bytes(), &mut out);
+        transcoder.finish(&mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    };
+    let chat = run(OpenAiChat);
+    assert!(chat.contains(r#""annotations":[{"type":"url_citation","url_citation":{"#), "{chat}");
+    let messages = run(Anthropic);
+    assert!(messages.contains("message_stop") && !messages.contains("citation"), "{messages}");
 }

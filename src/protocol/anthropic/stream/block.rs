@@ -16,6 +16,8 @@ use crate::protocol::target::Ids;
 pub(super) struct Block {
     part: u32,
     kind: Kind,
+    /// The upstream speaks Messages too.
+    native: bool,
     /// Its signature has been given; it comes last.
     sealed: bool,
     /// The `content_block` of its start; taken when that is written.
@@ -66,7 +68,7 @@ impl Block {
         };
         let sealed =
             matches!(start, PartStart::Reasoning { seal: Some(seal) } if is_signature(seal));
-        Some(Self { part, kind, sealed, start: Some(out), index: None })
+        Some(Self { part, kind, native, sealed, start: Some(out), index: None })
     }
 
     /// Its index in the hub.
@@ -116,7 +118,8 @@ impl Block {
             | (Kind::Thinking, Delta::Reasoning(text))
             | (Kind::Tool, Delta::Arguments(text)) => !text.is_empty(),
             (Kind::Thinking, Delta::Seal(seal)) => is_signature(seal),
-            (Kind::Text, Delta::Citation(_)) => true,
+            // Those of another protocol have another form.
+            (Kind::Text, Delta::Citation(_)) => self.native,
             (Kind::Other, Delta::Other(_)) => true,
             _ => false,
         }

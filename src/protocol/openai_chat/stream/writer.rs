@@ -2,6 +2,7 @@ use bytes::BytesMut;
 
 use super::MAX_CANDIDATES;
 use super::frame::Frame;
+use crate::protocol::citation::{self, Span};
 use crate::protocol::json::{JsonStr, ObjectWriter, Raw, push_str, push_u64};
 use crate::protocol::model::{
     ApiError, Delta, FaultKind, PartStart, Rest, Seal, Stop, StopReason, StreamEvent, ToolCallKind,
@@ -314,15 +315,26 @@ impl Writer {
             (Kind::Call(nth, kind), Delta::Arguments(text)) if !text.is_empty() => {
                 self.arguments(at, nth, kind, text.escaped(), out);
             }
-            (Kind::Text, Delta::Citation(raw)) if is_annotation(raw) => {
-                self.chunk(at, "annotations", out, |out| {
-                    for piece in ["[", raw.as_str(), "]"] {
-                        out.extend_from_slice(piece.as_bytes());
-                    }
-                });
-            }
+            (Kind::Text, Delta::Citation(raw)) => self.annotation(at, raw, out),
             _ => {}
         }
+    }
+
+    /// A citation: Chat's own as it stood, another's where it says which words it is for.
+    fn annotation(&mut self, at: usize, raw: &Raw<'_>, out: &mut BytesMut) {
+        let own = self.native();
+        if !own && !citation::has_span(raw) {
+            return;
+        }
+        self.chunk(at, "annotations", out, |out| {
+            out.extend_from_slice(b"[");
+            if own {
+                out.extend_from_slice(raw.as_str().as_bytes());
+            } else {
+                citation::write_nested(raw, Span::default(), out);
+            }
+            out.extend_from_slice(b"]");
+        });
     }
 
     fn logprobs(&mut self, candidate: u32, raw: &Raw<'_>, out: &mut BytesMut) {
@@ -404,10 +416,4 @@ fn arguments_word(kind: ToolCallKind) -> &'static str {
         ToolCallKind::Function => "arguments",
         ToolCallKind::Custom => "input",
     }
-}
-
-/// Whether a citation has Chat's form.
-fn is_annotation(raw: &Raw<'_>) -> bool {
-    raw.member("type").and_then(|kind| kind.as_json_str().map(|kind| kind == "url_citation"))
-        == Some(true)
 }

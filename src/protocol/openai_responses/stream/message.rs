@@ -3,9 +3,9 @@
 use bytes::BytesMut;
 
 use super::item::Inside;
+use crate::protocol::citation::{self, Span};
 use crate::protocol::json::{ArrayWriter, JsonStr, Raw};
 use crate::protocol::model::Rest;
-use crate::protocol::openai_responses::citation;
 use crate::protocol::openai_responses::item_writer::{
     TextPart, push_list, push_quoted, write_words,
 };
@@ -94,7 +94,7 @@ impl Message {
         if own {
             push(&mut json, raw.as_str());
         } else if citation::has_span(raw) {
-            citation::write(raw, 0, &mut json);
+            citation::write_flat(raw, Span::default(), &mut json);
         } else if citation::is_known(raw) {
             words.waiting.push(raw.clone().into_owned());
             return raw.as_str().len();
@@ -127,10 +127,10 @@ impl Message {
         let waiting = std::mem::take(&mut words.waiting);
         if !waiting.is_empty() {
             let text = JsonStr::from_escaped(words.text.clone());
-            let length = text.decode().chars().count() as u64;
+            let span = Span { start: 0, length: text.decode().chars().count() as u64 };
             for raw in waiting {
                 let mut json = BytesMut::new();
-                citation::write(&raw, length, &mut json);
+                citation::write_flat(&raw, span, &mut json);
                 self.annotate(&json, to);
             }
         }

@@ -2,9 +2,9 @@
 
 use super::open::{Item, Kind, MAX_ITEMS, Piece, Shape};
 use super::reader::{Broken, NEXT_TEXT, Reader, Sink, Step};
+use crate::protocol::citation;
 use crate::protocol::json::{JsonStr, Raw};
 use crate::protocol::model::{Delta, PartStart, Rest, StreamEvent};
-use crate::protocol::openai_responses::citation;
 use crate::protocol::openai_responses::item_writer::{Kept, inside, logprobs_of};
 use crate::protocol::openai_responses::output::{self, Body, Call, SEPARATOR, Thought};
 

@@ -4,11 +4,11 @@ use super::frame::{Head, write_error};
 use super::item::{Body, Call, Events, Item};
 use super::message::Message;
 use super::thought::Thought;
+use crate::protocol::citation;
 use crate::protocol::json::{JsonStr, Raw};
 use crate::protocol::model::{
     ApiError, Delta, FaultKind, Media, PartStart, Rest, Stop, StopReason, StreamEvent, Usage,
 };
-use crate::protocol::openai_responses::citation;
 use crate::protocol::openai_responses::finish::{self, FAILED, State};
 use crate::protocol::openai_responses::item_writer::{Frame, Kept, call_prefix, logprobs_inside};
 use crate::protocol::openai_responses::parts_writer::image_data;
