@@ -7,7 +7,7 @@ use crate::protocol::gemini::wire::camel;
 use crate::protocol::json::{Cursor, JsonStr, Kind, Raw};
 
 /// Most bytes of the arguments of one call that comes in pieces, where each value counts
-/// [`NODE_SIZE`] more. A stream with more fails.
+/// 256 more. A stream with more fails.
 pub const MAX_PARTIAL_ARGUMENTS: usize = 4 << 20;
 
 /// Most steps of a path. A stream with more fails.
