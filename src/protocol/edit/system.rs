@@ -114,6 +114,8 @@ struct Place<'a> {
     whole: Item<'a>,
     /// The role of a message; `None` for a member of the top level.
     role: Option<JsonStr<'a>>,
+    /// Messages of one run stand side by side.
+    run: usize,
     content: Content<'a>,
 }
 
@@ -174,7 +176,7 @@ impl<'o, 'a> System<'o, 'a> {
         };
         if let Some(content) = content {
             let content = Content::read(&content, name, MAX_SYSTEM_PLACES)?;
-            self.places.push(Place { whole, role: None, content });
+            self.places.push(Place { whole, role: None, run: 0, content });
         }
         Ok(())
     }
@@ -191,11 +193,19 @@ impl<'o, 'a> System<'o, 'a> {
         }
         self.messages = Some(list);
         let mut left = MAX_SYSTEM_PLACES;
+        let mut run = 0;
         list.each(|whole| {
-            let Some((role, content)) = system_message(&whole)? else { return Ok(false) };
+            let (role, content) = match leading(&whole)? {
+                Leading::Message(role, content) => (role, content),
+                Leading::Tools => {
+                    run += 1;
+                    return Ok(true);
+                }
+                Leading::End => return Ok(false),
+            };
             let content = Content::read(&content, name, left)?;
             left = left.checked_sub(content.size()).ok_or(EditError::Shape(name))?;
-            self.places.push(Place { whole, role: Some(role), content });
+            self.places.push(Place { whole, role: Some(role), run, content });
             Ok(true)
         })
     }
@@ -282,27 +292,40 @@ impl<'o, 'a> System<'o, 'a> {
         for member in members {
             splices.remove(self.outline.text, &member.whole, &member.whole);
         }
-        let mut messages = places.iter().filter(|place| place.role.is_some());
-        if let Some(first) = messages.next() {
-            let last = messages.next_back().unwrap_or(first);
-            splices.remove(self.outline.text, &first.whole, &last.whole);
+        let first = places.iter().take_while(|place| place.role.is_none()).count();
+        for run in places[first..].chunk_by(|one, next| one.run == next.run) {
+            if let [first, ..] = run {
+                let last = run.last().unwrap_or(first);
+                splices.remove(self.outline.text, &first.whole, &last.whole);
+            }
         }
         splices
     }
 }
 
-/// Role and content of a message, when it is a system message.
-fn system_message<'a>(message: &Item<'a>) -> Result<Option<(JsonStr<'a>, Item<'a>)>, EditError> {
+/// What leads a conversation.
+enum Leading<'a> {
+    /// Role and content of a system message.
+    Message(JsonStr<'a>, Item<'a>),
+    /// Tools that the system adds (Responses `additional_tools`): no words of it.
+    Tools,
+    /// Anybody else speaks.
+    End,
+}
+
+fn leading<'a>(message: &Item<'a>) -> Result<Leading<'a>, EditError> {
     if message.kind() != Some(Kind::Object) {
-        return Ok(None);
+        return Ok(Leading::End);
     }
-    let message = Object::of(message, &["role", "content"])?;
+    let message = Object::of(message, &["role", "content", "type"])?;
     let role = message.get("role")?.and_then(|role| role.as_str());
-    match role.filter(|role| *role == "system" || *role == "developer") {
-        Some(role) => match message.get("content")? {
-            Some(content) => Ok(Some((role, content))),
-            None => Err(EditError::Shape("content")),
-        },
-        None => Ok(None),
+    let Some(role) = role.filter(|role| *role == "system" || *role == "developer") else {
+        return Ok(Leading::End);
+    };
+    let kind = message.get("type")?.and_then(|kind| kind.as_str());
+    match message.get("content")? {
+        Some(content) => Ok(Leading::Message(role, content)),
+        None if kind.is_some_and(|kind| kind == "additional_tools") => Ok(Leading::Tools),
+        None => Err(EditError::Shape("content")),
     }
 }

@@ -270,6 +270,29 @@ fn system_prompts_of_responses() {
 }
 
 #[test]
+fn tools_among_the_system_messages_of_responses_stay() {
+    use Protocol::OpenAiResponses as R;
+    const TOOLS: &str = r#"{"type":"additional_tools","role":"developer","tools":[]}"#;
+    let input =
+        |items: &[&str]| -> &'static str { format!(r#"{{"input":[{}]}}"#, items.join(",")).leak() };
+    let [a, b, n] = ["a", "b", "N"]
+        .map(|text| format!(r#"{{"role":"developer","content":"{text}"}}"#))
+        .map(|message| &*message.leak());
+    let user = r#"{"role":"user","content":"u"}"#;
+    check(&[
+        (R, input(&[TOOLS, a, TOOLS, b, b, user]), replace(), input(&[TOOLS, n, TOOLS, user])),
+        (R, input(&[a, TOOLS, b]), SystemEdit::Remove, input(&[TOOLS])),
+        (
+            R,
+            input(&[a, a, TOOLS, TOOLS, b, user]),
+            SystemEdit::Remove,
+            input(&[TOOLS, TOOLS, user]),
+        ),
+        (R, input(&[TOOLS, user, a]), SystemEdit::Remove, input(&[TOOLS, user, a])),
+    ]);
+}
+
+#[test]
 fn system_prompts_of_gemini() {
     use Protocol::Gemini as G;
     let snake = r#"{"contents":[],"system_instruction":{"role":"user","parts":[{"text":"a"}]}}"#;
