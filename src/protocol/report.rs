@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::json::{Cursor, JsonStr, Kind, push_pointer_step};
+use super::json::{Cursor, JsonStr, Kind, Raw, push_pointer_step};
 use super::model::Rest;
 
 /// Most losses that one report keeps; further ones are only counted.
@@ -207,7 +207,8 @@ impl<'a> Reporter<'a> {
             if !matches!(value.as_str(), "null" | "\"\"" | "[]" | "{}") {
                 // What is turned off is off elsewhere too.
                 let off = value.as_str() == "false";
-                let severity = if off { Severity::Ignore } else { severity_of(&name.decode()) };
+                let severity =
+                    if off { Severity::Ignore } else { severity_of(&name.decode(), value) };
                 self.piece(value.as_str(), severity, "unknown to the upstream's protocol");
             }
         }
@@ -221,11 +222,15 @@ impl<'a> Reporter<'a> {
 }
 
 /// How much the loss of a member matters that the hub has no place for. Most are labels and hints;
-/// these are heard, seen or searched with.
-fn severity_of(member: &str) -> Severity {
+/// these are heard, seen or searched with, or hold what the model is to know.
+fn severity_of(member: &str, value: &Raw<'_>) -> Severity {
     match member {
-        "mcp_servers" => Severity::Fatal,
+        // Responses: the prompt is at the vendor.
+        "mcp_servers" | "prompt" => Severity::Fatal,
         "audio" | "images" | "web_search_options" | "container" => Severity::Degrade,
+        // Of Responses; it is the default that is named.
+        "truncation" if value.as_str() == "\"disabled\"" => Severity::Ignore,
+        "background" | "truncation" | "context_management" => Severity::Degrade,
         // Of DashScope: ids of tokens to stop at, what is searched and how to translate.
         "stop" | "enable_search" | "translation_options" | "plugins" => Severity::Degrade,
         _ => Severity::Ignore,
@@ -331,9 +336,13 @@ mod tests {
             assert_eq!(report("mcp_servers", raw), None, "{raw}");
         }
         assert_eq!(report("mcp_servers", "[1]"), Some(Severity::Fatal));
+        assert_eq!(report("prompt", r#"{"id":"p"}"#), Some(Severity::Fatal));
         assert_eq!(report("audio", "1"), Some(Severity::Degrade));
         assert_eq!(report("enable_search", "true"), Some(Severity::Degrade));
         assert_eq!(report("enable_search", "false"), Some(Severity::Ignore));
+        assert_eq!(report("truncation", "\"auto\""), Some(Severity::Degrade));
+        assert_eq!(report("truncation", "\"disabled\""), Some(Severity::Ignore));
+        assert_eq!(report("background", "false"), Some(Severity::Ignore));
         assert_eq!(report("other", "1"), Some(Severity::Ignore));
     }
 

@@ -231,7 +231,9 @@ pub(super) fn write(
     if !detailed && texts.clone().next().is_some() {
         let legacy = spelling.has(Spelling::REASONING_MEMBER);
         let name = if legacy { "reasoning" } else { "reasoning_content" };
-        super::wire::push_joined(object.key(name), texts, "");
+        // Thoughts of others are whole ones.
+        let separator = if own { "" } else { "\\n\\n" };
+        super::wire::push_joined(object.key(name), texts, separator);
     }
     let sealed = |part: &&Part<'_>| match &part.content {
         Content::Reasoning { seal, .. } if apart(part) => {

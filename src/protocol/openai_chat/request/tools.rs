@@ -29,10 +29,39 @@ pub(super) fn read_tool<'a>(c: &mut Cursor<'a>) -> Result<Tool<'a>, JsonError> {
         ToolKind::Custom { .. } => kind == "custom",
         _ => kind == "function",
     };
-    Ok(match tool.filter(known) {
-        Some(tool) => Tool { cache, outer_rest: rest, ..tool },
-        None => new_tool(ToolKind::Server { kind, raw: whole.raw()? }),
+    if let Some(tool) = tool.filter(known) {
+        return Ok(Tool { cache, outer_rest: rest, ..tool });
+    }
+    let flat = flat_tool(&kind, &mut whole.clone())?;
+    let raw = whole.raw()?;
+    Ok(match flat {
+        Some(mut tool) => {
+            tool.outer_rest.keep_source(raw);
+            tool
+        }
+        None => new_tool(ToolKind::Server { kind, raw }),
     })
+}
+
+/// Reads a tool in the form that Responses has for it, without an inner object: some clients send
+/// these here. `None` where it is no such.
+fn flat_tool<'a>(kind: &JsonStr<'_>, c: &mut Cursor<'a>) -> Result<Option<Tool<'a>>, JsonError> {
+    let body = match &*kind.decode() {
+        "function" => "parameters",
+        "custom" => "format",
+        _ => return Ok(None),
+    };
+    if c.peek_str("name").is_none() {
+        return Ok(None);
+    }
+    let mut found = None;
+    let mut tool = read_declaration(c, body, &mut found)?;
+    tool.rest.0.retain(|(name, _)| name != "type");
+    tool.kind = match body {
+        "format" => ToolKind::Custom { format: found },
+        _ => ToolKind::Function { schema: found, type_name: None },
+    };
+    Ok(Some(tool))
 }
 
 fn new_tool(kind: ToolKind<'_>) -> Tool<'_> {
@@ -210,8 +239,8 @@ pub(super) fn write_tools(
     if empty || request.tools.iter().any(|tool| carried(&tool)) {
         object.array("tools", |items| {
             for tool in request.tools.iter().filter(carried) {
-                match &tool.kind {
-                    ToolKind::Server { raw, .. } => {
+                match (&tool.kind, tool.outer_rest.source().filter(|_| own)) {
+                    (ToolKind::Server { raw, .. }, _) | (_, Some(raw)) => {
                         items.item().extend_from_slice(raw.as_str().as_bytes());
                     }
                     _ => items.object(|outer| write_tool(outer, tool, own)),
@@ -246,7 +275,8 @@ fn write_declaration(inner: &mut ObjectWriter<'_>, tool: &Tool<'_>, own: bool) {
     }
     match &tool.kind {
         ToolKind::Function { schema: Some(schema), .. } => inner.raw("parameters", schema),
-        ToolKind::Custom { format: Some(format) } => inner.raw("format", format),
+        ToolKind::Custom { format: Some(format) } if own => inner.raw("format", format),
+        ToolKind::Custom { format: Some(format) } => write_format(inner, format),
         _ => {}
     }
     if let Some(strict) = tool.strict {
@@ -255,6 +285,27 @@ fn write_declaration(inner: &mut ObjectWriter<'_>, tool: &Tool<'_>, own: bool) {
     if own {
         tool.rest.write(inner);
     }
+}
+
+/// Responses keeps the members of a grammar beside its type, Chat in an object of their own.
+fn write_format(inner: &mut ObjectWriter<'_>, format: &Raw<'_>) {
+    let grammar = format.member("type").is_some_and(|kind| kind.as_str() == "\"grammar\"");
+    if !grammar || format.member("grammar").is_some() {
+        return inner.raw("format", format);
+    }
+    inner.object("format", |object| {
+        object.plain("type", "grammar");
+        object.object("grammar", |object| {
+            // It was read as an object.
+            let _ = format.cursor().object(|key, c| {
+                let value = c.raw()?;
+                if key != "type" {
+                    object.raw(key.escaped(), &value);
+                }
+                Ok(())
+            });
+        });
+    });
 }
 
 fn report_tool(tool: &Tool<'_>, report: &mut Reporter<'_>) {

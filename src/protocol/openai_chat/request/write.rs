@@ -50,7 +50,10 @@ pub fn write(
     if let Some(enabled) = request.logprobs.enabled {
         object.bool("logprobs", enabled);
     }
-    number(&mut object, "top_logprobs", request.logprobs.top.as_ref());
+    // Alone it is refused.
+    if own || request.logprobs.enabled == Some(true) {
+        number(&mut object, "top_logprobs", request.logprobs.top.as_ref());
+    }
     write_stream(request, &mut object);
     if own || request.origin == Protocol::OpenAiResponses {
         write_service(request, &mut object);
@@ -208,8 +211,11 @@ fn report_others(request: &Request<'_>, report: &mut Reporter<'_>) {
     let safety = request.safety.as_ref().map(Raw::as_str);
     lost(safety, Severity::Degrade, "safety settings of another vendor");
     if matches!(request.reasoning.show, Some(Show::Hidden | Show::Summary)) {
-        report.member("thinking", Severity::Ignore, "the upstream decides what thinking it shows");
+        let reason = "the upstream decides what thinking it shows";
+        report.member(request.thinking_member(), Severity::Ignore, reason);
     }
     report.rest(&request.reasoning.rest);
+    report.rest(&request.settings_rest);
+    report.rest(&request.input_rest);
     report.rest(&request.rest);
 }

@@ -80,6 +80,7 @@ fn own_settings_come_back() {
         r#""tools":[{"type":"function","function":{"name":"f"}}]"#,
         r#""tools":[{"type":"function","function":{"name":"f","description":null,"parameters":{"type":"object"},"strict":true,"x":1},"y":2,"cache_control":{"type":"ephemeral"}}]"#,
         r#""tools":[{"type":"custom","custom":{"name":"f","description":"d","format":{"type":"text"}}},{"type":"web_search","x":1}],"tool_choice":{"type":"custom","custom":{"name":"f"}}"#,
+        r#""tools":[{"type":"custom","name":"f","format":{"type":"text"}},{"type":"function","name":"g","parameters":null,"x":1}]"#,
         r#""functions":[{"name":"f","parameters":{}}],"function_call":{"name":"f"}"#,
         r#""functions":[{"name":"f"}],"function_call":"auto""#,
         r#""tool_choice":"required","parallel_tool_calls":false"#,
