@@ -106,7 +106,8 @@ pub(super) fn echoed(echo: &str) -> Rest<'_> {
         let value = c.raw()?;
         match members.iter_mut().find(|(name, _)| *name == key) {
             Some((_, slot)) if value.kind() != Kind::Null => *slot = value,
-            None if !is_own(&key) => members.push((key, value)),
+            // Tools of the conversation are known to the writer alone.
+            None if !is_own(&key) && key != "additional_tools" => members.push((key, value)),
             _ => {}
         }
         Ok(())

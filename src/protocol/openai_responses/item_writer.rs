@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::wire::push;
+use super::wire::{push, write_opt_str};
 use crate::protocol::json::{ArrayWriter, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{Rest, ToolCallKind};
 
@@ -162,15 +162,16 @@ impl Frame<'_> {
         &self,
         out: &mut BytesMut,
         kind: ToolCallKind,
-        (call_id, name): (&JsonStr<'_>, &JsonStr<'_>),
+        called: Called<'_>,
         arguments: &str,
     ) {
         let mut object = ObjectWriter::begin(out);
         self.begin(&mut object, call_type(kind));
         object.plain("status", self.status);
         push_quoted(object.key(arguments_member(kind)), arguments);
-        object.str("call_id", call_id);
-        object.str("name", name);
+        object.str("call_id", called.id);
+        object.str("name", called.name);
+        write_opt_str(&mut object, "namespace", called.namespace);
         self.end(&mut object);
         object.end();
     }
@@ -186,6 +187,14 @@ impl Frame<'_> {
         }
         object.end();
     }
+}
+
+/// What a call names.
+#[derive(Clone, Copy)]
+pub(super) struct Called<'c> {
+    pub(super) id: &'c JsonStr<'c>,
+    pub(super) namespace: Option<&'c JsonStr<'c>>,
+    pub(super) name: &'c JsonStr<'c>,
 }
 
 /// The `type` of a call.

@@ -226,8 +226,3 @@ fn output<'a>(kind: ToolCallKind, c: &mut Cursor<'a>) -> Result<Option<Part<'a>>
     };
     Ok(Some(Part { rest, ..Part::new(Content::ToolResult(result)) }))
 }
-
-/// Name and namespace in one, which is how a tool of a namespace is known to other protocols.
-pub(super) fn qualified(namespace: &JsonStr<'_>, name: &JsonStr<'_>) -> JsonStr<'static> {
-    JsonStr::from_escaped(format!("{}__{}", namespace.escaped(), name.escaped()))
-}

@@ -37,6 +37,7 @@ mod envelope;
 mod finish;
 mod item_writer;
 mod items;
+mod namespaces;
 mod output;
 mod parts_writer;
 mod reasoning;

@@ -3,8 +3,9 @@
 use bytes::BytesMut;
 
 use super::item_writer::{
-    Frame, Kept, TextPart, call_prefix, inside, logprobs_inside, write_words,
+    Called, Frame, Kept, TextPart, call_prefix, inside, logprobs_inside, write_words,
 };
+use super::namespaces::Namespaces;
 use super::wire::push;
 use crate::protocol::citation::{self, Span};
 use crate::protocol::json::{ArrayWriter, JsonStr, Kind, Raw, push_escaped};
@@ -24,6 +25,8 @@ pub(super) struct PartsWriter<'w, 'o, 'p, 's> {
     pub(super) report: &'w mut Reporter<'p>,
     /// The candidate's token probabilities; the first text takes them.
     pub(super) logprobs: Option<&'w Raw<'s>>,
+    /// The tools of the request that stand in a namespace.
+    pub(super) namespaces: &'w Namespaces,
     /// The status of the last item.
     pub(super) last: &'static str,
 }
@@ -158,7 +161,13 @@ impl PartsWriter<'_, '_, '_, '_> {
         let empty = arguments.is_empty() && call.kind == ToolCallKind::Function && !self.own;
         let arguments = if empty { "{}" } else { arguments };
         let frame = Frame { id: &id, status, kept };
-        frame.call(self.list.item(), call.kind, (&call_id, &call.name), arguments);
+        let apart = self.namespaces.split(&call.name).filter(|_| !self.own);
+        let (namespace, name) = match apart {
+            Some((namespace, name)) => (Some(namespace), name),
+            None => (None, &call.name),
+        };
+        let called = Called { id: &call_id, namespace, name };
+        frame.call(self.list.item(), call.kind, called, arguments);
     }
 
     fn media(&mut self, media: &Media<'_>, status: &str) {

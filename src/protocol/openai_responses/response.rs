@@ -18,6 +18,7 @@ use bytes::BytesMut;
 use super::envelope;
 use super::finish::{self, Seen, State};
 use super::item_writer::{inside, logprobs_of};
+use super::namespaces::Namespaces;
 use super::output::{Body, Item};
 use super::parts_writer::PartsWriter;
 use super::tokens;
@@ -169,11 +170,19 @@ pub fn write(
     } else {
         object.str("model", &response.model);
     }
+    let namespaces = Namespaces::of(&answer.echo);
     object.array("output", |list| {
         let logprobs = candidate.and_then(|candidate| candidate.logprobs.as_ref());
         let ids = &mut answer.ids;
-        let mut writer =
-            PartsWriter { own, list, ids, report, logprobs, last: state.of_last_item() };
+        let mut writer = PartsWriter {
+            own,
+            list,
+            ids,
+            report,
+            logprobs,
+            namespaces: &namespaces,
+            last: state.of_last_item(),
+        };
         writer.parts(parts);
         if let Some(words) = &words {
             writer.refusal(words);

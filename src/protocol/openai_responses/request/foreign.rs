@@ -26,7 +26,7 @@ pub(super) fn write(
 ) {
     object.str("model", &request.model);
     messages::write_instructions(request, object, report);
-    object.array("input", |list| messages::write(request, report, list));
+    object.array("input", |list| messages::write(request, target, report, list));
     tool_writer::write(request, object, report);
     tool_writer::write_choice(request, object, report);
     write_text(request, object, report);
@@ -39,7 +39,11 @@ pub(super) fn write(
     if logprobs {
         number(object, "top_logprobs", request.logprobs.top.as_ref());
     }
-    write_include(thinking.wanted || replays_thinking(request), logprobs, object);
+    write_include(
+        thinking.wanted || (target.thinks && replays_thinking(request)),
+        logprobs,
+        object,
+    );
     boolean(object, "stream", request.stream);
     object.bool("store", false);
     write_service(request, object, report);
@@ -148,7 +152,7 @@ fn effort(request: &Request<'_>, target: &Target, report: &mut Reporter<'_>) -> 
             return Some(Effort::None);
         }
         let reason = "thinking cannot be turned off at every model";
-        report.member(losses::thinking_member(request.origin), Severity::Degrade, reason);
+        report.member(request.thinking_member(), Severity::Degrade, reason);
         return None;
     }
     let piece = budget.as_ref()?;

@@ -1,7 +1,6 @@
 //! What a request of another protocol says and Responses cannot.
 
-use crate::protocol::Protocol;
-use crate::protocol::json::{JsonStr, Number, Raw};
+use crate::protocol::json::{JsonStr, Raw};
 use crate::protocol::model::{CacheMark, Content, Request, Role};
 use crate::protocol::report::{Reporter, Severity};
 
@@ -35,16 +34,19 @@ pub(super) fn report(request: &Request<'_>, report: &mut Reporter<'_>) {
 
 fn report_sampling(request: &Request<'_>, report: &mut Reporter<'_>) {
     let sampling = &request.sampling;
-    let several = sampling.candidates.as_ref().filter(|n| n.as_u64() != Some(1));
+    // With the value that asks for nothing.
     let numbers = [
-        &sampling.top_k,
-        &sampling.seed,
-        &sampling.frequency_penalty,
-        &sampling.presence_penalty,
-        &sampling.repetition_penalty,
+        (&sampling.top_k, f64::NAN),
+        (&sampling.seed, f64::NAN),
+        (&sampling.frequency_penalty, 0.0),
+        (&sampling.presence_penalty, 0.0),
+        (&sampling.repetition_penalty, 1.0),
+        (&sampling.candidates, 1.0),
     ];
-    for number in numbers.into_iter().flatten().chain(several) {
-        report.piece(Number::as_str(number), Severity::Degrade, "not in Responses");
+    for (number, harmless) in numbers {
+        if let Some(number) = number.as_ref().filter(|n| n.as_f64() != Some(harmless)) {
+            report.piece(number.as_str(), Severity::Degrade, "not in Responses");
+        }
     }
     if let Some(bias) = sampling.logit_bias.as_ref().filter(|raw| raw.as_str() != "{}") {
         report.piece(bias.as_str(), Severity::Degrade, "not in Responses");
@@ -57,21 +59,11 @@ fn report_sampling(request: &Request<'_>, report: &mut Reporter<'_>) {
 /// The model never goes on from words of its own: it begins a new message.
 fn report_prefill(request: &Request<'_>, report: &mut Reporter<'_>) {
     let last = request.turns.last().filter(|turn| turn.role == Role::Assistant);
-    if let Some(Content::Text { text, .. }) =
-        last.and_then(|turn| turn.parts.last()).map(|part| &part.content)
+    let last = last.and_then(|turn| turn.parts.last()).map(|part| &part.content);
+    if let Some(Content::Text { text, .. }) = last
+        && !text.is_empty()
     {
         let reason = "an answer of Responses does not go on from the last words";
         report.string(text, Severity::Degrade, reason);
-    }
-}
-
-/// Where the origin says how much to think.
-pub(super) fn thinking_member(origin: Protocol) -> &'static str {
-    match origin {
-        Protocol::Anthropic => "thinking",
-        Protocol::OpenAiChat => "reasoning_effort",
-        Protocol::OpenAiResponses => "reasoning",
-        Protocol::Gemini => "generationConfig",
-        Protocol::DashScope => "parameters",
     }
 }

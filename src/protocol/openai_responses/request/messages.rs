@@ -1,6 +1,5 @@
 //! The conversation of another protocol, as items.
 
-use crate::protocol::Protocol;
 use crate::protocol::json::{ArrayWriter, JsonStr, ObjectWriter, push_str};
 use crate::protocol::model::{
     CacheMark, Content, Instruction, Media, MediaKind, MediaSource, Part, Place, Request, Role,
@@ -8,7 +7,9 @@ use crate::protocol::model::{
 };
 use crate::protocol::openai_responses::content::{self, Side};
 use crate::protocol::openai_responses::reasoning;
+use crate::protocol::openai_responses::wire::join;
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::{Protocol, Target};
 
 /// Writes the system texts that stood apart as one.
 pub(super) fn write_instructions(
@@ -28,14 +29,19 @@ pub(super) fn write_instructions(
         }
         report.rest(&it.rest);
     }
-    if let Some(text) = crate::protocol::openai_responses::wire::join(words, "\\n\\n") {
+    if let Some(text) = join(words, "\\n\\n") {
         object.str("instructions", &text);
     }
 }
 
 /// Writes all items.
-pub(super) fn write(request: &Request<'_>, report: &mut Reporter<'_>, list: &mut ArrayWriter<'_>) {
-    let mut writer = Items { origin: request.origin, report };
+pub(super) fn write(
+    request: &Request<'_>,
+    target: &Target,
+    report: &mut Reporter<'_>,
+    list: &mut ArrayWriter<'_>,
+) {
+    let mut writer = Items { origin: request.origin, thinks: target.thinks, report };
     let mut between = request.instructions.iter().filter(|it| it.place != Place::Top).peekable();
     for (index, turn) in request.turns.iter().enumerate() {
         while let Some(it) = between.next_if(|it| it.place <= Place::Before(index)) {
@@ -48,6 +54,7 @@ pub(super) fn write(request: &Request<'_>, report: &mut Reporter<'_>, list: &mut
 
 struct Items<'m, 'r> {
     origin: Protocol,
+    thinks: bool,
     report: &'m mut Reporter<'r>,
 }
 
@@ -104,6 +111,7 @@ impl<'m, 'a> Items<'_, '_> {
                 let piece = text.as_ref().or(seal.as_ref().map(|seal| &seal.data));
                 let piece = piece.map(JsonStr::escaped).unwrap_or_default();
                 let reason = match seal {
+                    Some(seal) if is_ours(seal) && !self.thinks => "the model does not think",
                     Some(seal) if is_ours(seal) && behind.iter().any(is_led_to) => {
                         return list.object(|item| {
                             item.plain("type", "reasoning");
@@ -128,7 +136,10 @@ impl<'m, 'a> Items<'_, '_> {
         result.parts.iter().for_each(|part| self.collect(Side::Input, part, &mut pieces));
         if result.is_error == Some(true) {
             let reason = "a failed result is only its text in Responses";
-            self.report.string(&result.call_id, Severity::Degrade, reason);
+            // The id may be that of the call.
+            let piece = result.parts.first().map(|part| piece_of(&part.content));
+            let piece = piece.unwrap_or(result.call_id.escaped());
+            self.report.piece(piece, Severity::Degrade, reason);
         }
         list.object(|item| {
             item.plain(
@@ -162,10 +173,9 @@ impl<'m, 'a> Items<'_, '_> {
             }
             Content::Refusal(text) if side == Side::Output => pieces.push(Piece::Refusal(text)),
             Content::Refusal(text) => pieces.push(Piece::Text(text)),
-            Content::Media(media) if side == Side::Output => {
+            Content::Media(_) if side == Side::Output => {
                 let reason = "no media of an assistant in Responses";
                 self.report.piece(piece_of(&part.content), Severity::Degrade, reason);
-                let _ = media;
             }
             Content::Media(media) => self.collect_media(media, part, pieces),
             Content::Other { raw, .. } => {

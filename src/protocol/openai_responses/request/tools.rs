@@ -7,7 +7,7 @@ use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, Raw};
 use crate::protocol::model::{
     Content, GroupPlace, Request, Rest, Spelling, Tool, ToolChoice, ToolGroup, ToolKind,
 };
-use crate::protocol::openai_responses::items::qualified;
+use crate::protocol::openai_responses::namespaces::qualified;
 use crate::protocol::openai_responses::wire::{keep, nullable, skip, string_of};
 
 /// Reads `tools`.

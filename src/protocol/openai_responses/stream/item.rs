@@ -7,7 +7,9 @@ use super::reader::NEXT_TEXT;
 use super::thought::Thought;
 use crate::protocol::json::{JsonStr, ObjectWriter};
 use crate::protocol::model::{Delta, Rest, ToolCallKind};
-use crate::protocol::openai_responses::item_writer::{Frame, Kept, arguments_member, push_quoted};
+use crate::protocol::openai_responses::item_writer::{
+    Called, Frame, Kept, arguments_member, push_quoted,
+};
 use crate::protocol::openai_responses::parts_writer::fits;
 use crate::protocol::openai_responses::wire::push;
 
@@ -112,7 +114,9 @@ impl Item {
                 frame.reasoning(out, thought.seal(), |list| thought.texts(list));
             }
             Body::Call(call) => {
-                frame.call(out, call.kind, (&call.call_id, &call.name), &call.arguments);
+                let namespace = call.namespace.as_ref();
+                let called = Called { id: &call.call_id, namespace, name: &call.name };
+                frame.call(out, call.kind, called, &call.arguments);
             }
             Body::Done(json) => out.extend_from_slice(json),
         }
@@ -217,6 +221,7 @@ impl Item {
 pub(super) struct Call {
     kind: ToolCallKind,
     call_id: JsonStr<'static>,
+    namespace: Option<JsonStr<'static>>,
     name: JsonStr<'static>,
     arguments: String,
 }
@@ -224,7 +229,12 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn new(kind: ToolCallKind, call_id: JsonStr<'_>, name: &JsonStr<'_>) -> Self {
         let (call_id, name) = (call_id.into_owned(), name.clone().into_owned());
-        Self { kind, call_id, name, arguments: String::new() }
+        Self { kind, call_id, namespace: None, name, arguments: String::new() }
+    }
+
+    /// The call of a tool that stands in a namespace.
+    pub(super) fn within(self, namespace: &JsonStr<'static>, name: &JsonStr<'static>) -> Self {
+        Self { namespace: Some(namespace.clone()), name: name.clone(), ..self }
     }
 
     fn arguments(&mut self, text: &JsonStr<'_>, to: &mut Inside<'_>) -> usize {

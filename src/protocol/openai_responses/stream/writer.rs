@@ -11,6 +11,7 @@ use crate::protocol::model::{
 };
 use crate::protocol::openai_responses::finish::{self, FAILED, State};
 use crate::protocol::openai_responses::item_writer::{Frame, Kept, call_prefix, logprobs_inside};
+use crate::protocol::openai_responses::namespaces::Namespaces;
 use crate::protocol::openai_responses::parts_writer::image_data;
 use crate::protocol::openai_responses::wire::push;
 use crate::protocol::{Answer, Protocol};
@@ -33,6 +34,7 @@ use crate::sse;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Writer {
     answer: Answer,
+    namespaces: Namespaces,
     events: Events,
     phase: Phase,
     head: Head,
@@ -65,6 +67,7 @@ impl Writer {
     #[must_use]
     pub fn new(answer: Answer) -> Self {
         Self {
+            namespaces: Namespaces::of(&answer.echo),
             answer,
             events: Events::default(),
             phase: Phase::New,
@@ -185,6 +188,10 @@ impl Writer {
                     id.borrow()
                 };
                 let call = Call::new(*kind, id, name);
+                let call = match self.namespaces.split(name).filter(|_| !self.own()) {
+                    Some((namespace, name)) => call.within(namespace, name),
+                    None => call,
+                };
                 let at = self.push(call_prefix(*kind), kept, Body::Call(call), out);
                 self.open.push((index, at));
             }
