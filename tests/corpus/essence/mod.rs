@@ -165,7 +165,7 @@ pub(crate) fn same_request(
     media.sort();
     expected_media.sort();
     // Where a message must be, and there is none, the system text is it.
-    if found.system.is_empty() && expected.said.is_empty() {
+    if found.system.is_empty() && expected.said.is_empty() && !expected.system.is_empty() {
         let system = std::mem::take(&mut expected.system);
         expected.said.push(("user", system));
     }

@@ -69,10 +69,18 @@ pub(super) fn conversation(value: &Value) -> Conversation {
             conversation.tools.push(text(&tool["name"]).to_owned());
         }
     }
+    // Tools that a developer adds on the way.
+    for item in list(&value["input"]).filter(|item| item["type"] == "additional_tools") {
+        conversation.tools.extend(strings(&item["tools"], "name").map(str::to_owned));
+    }
     let choice = &value["tool_choice"];
     conversation.choice = match choice {
         Value::String(word) => word.clone(),
         Value::Object(_) if choice["type"] == "allowed_tools" => text(&choice["mode"]).to_owned(),
+        // Some write Chat's form here.
+        Value::Object(_) if choice["function"].is_object() => {
+            text(&choice["function"]["name"]).to_owned()
+        }
         Value::Object(_) => text(&choice["name"]).to_owned(),
         _ => "auto".to_owned(),
     };
