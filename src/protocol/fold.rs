@@ -108,7 +108,7 @@ impl Fold {
     ///
     /// # Errors
     /// When the stream failed, did not end, or grew beyond the limit.
-    pub fn finish(mut self) -> Result<Response<'static>, TranslateError> {
+    pub fn finish(self) -> Result<Response<'static>, TranslateError> {
         if let Some((kind, message)) = self.failure {
             return Err(TranslateError::Failed(kind, message));
         }
@@ -116,6 +116,24 @@ impl Fold {
             let message = "the upstream ended the stream early".to_owned();
             return Err(TranslateError::Failed(FaultKind::Upstream, message));
         }
+        Ok(self.so_far())
+    }
+
+    /// Whether the stream has said that it is complete.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.ended && self.failure.is_none()
+    }
+
+    /// What went wrong in the stream, or that it grew beyond the limit.
+    #[must_use]
+    pub fn failure(&self) -> Option<(FaultKind, &str)> {
+        self.failure.as_ref().map(|(kind, message)| (*kind, message.as_str()))
+    }
+
+    /// What has come, whatever became of the stream.
+    #[must_use]
+    pub fn so_far(mut self) -> Response<'static> {
         for open in std::mem::take(&mut self.parts) {
             let candidate = open.candidate;
             let part = open.close();
@@ -132,7 +150,7 @@ impl Fold {
         if self.response.candidates.is_empty() {
             self.candidate(0);
         }
-        Ok(self.response)
+        self.response
     }
 
     fn delta(&mut self, index: u32, delta: Delta<'_>) {

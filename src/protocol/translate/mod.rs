@@ -24,6 +24,7 @@ mod prepare;
 mod request;
 mod seals;
 mod stream;
+mod synthesize;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ pub use models::{MAX_MODELS, models_answer, models_endpoint, write_models};
 pub use request::{RequestOptions, TranslatedRequest, open_envelopes, request};
 pub use seals::{Deposit, MAX_DEPOSIT};
 pub use stream::{Folder, StreamFacts, Transcoder};
+pub use synthesize::{Synthesis, Synthesizer};
 
 use std::fmt;
 
