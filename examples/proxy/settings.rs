@@ -9,7 +9,7 @@
 //! | `PORT` | `8088` | 0 for any free one |
 //! | `FALLBACK_PORT` | `PORT` | tried when that is taken, and then any free one |
 //! | `UPSTREAM_URL`, `API_BASE_URL` | the embedded demo | base URL of the vendor |
-//! | `UPSTREAM_PROTOCOL` | the caller's | `anthropic`, `openai-chat`, ... |
+//! | `UPSTREAM_PROTOCOL` | the caller's | `anthropic`, `openai-chat`, ..., or `openaiold` |
 //! | `UPSTREAM_API_KEY` | | sent in place of the caller's credential |
 //! | `PROXY_ACCESS_KEY` | | callers must show it; it never goes to the upstream |
 //! | `MODEL_MAP` | | `{"from": "to"}` or `from=to,from=to` |
@@ -34,6 +34,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tower_llm_gateway::context::{BadUpstream, ModelMap, Upstream};
 use tower_llm_gateway::protocol::Protocol;
+use tower_llm_gateway::protocol::dialect::Completions;
 use tower_llm_gateway::protocol::profile::Profiles;
 use tower_llm_gateway::secret::Secret;
 use tower_llm_gateway::upstream::Proxies;
@@ -59,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) upstream_url: Option<String>,
     /// `None`: whatever the caller speaks.
     pub(crate) upstream_protocol: Option<Protocol>,
+    /// The upstream has only the Completions from before Chat.
+    pub(crate) old_completions: bool,
     pub(crate) upstream_key: Option<Secret>,
     pub(crate) access_key: Option<Secret>,
     pub(crate) system_prompt: Option<String>,
@@ -104,6 +107,7 @@ impl Settings {
                 .unwrap_or(port),
             upstream_url: upstream_url(env)?,
             upstream_protocol: upstream_protocol(env)?,
+            old_completions: old_completions(env),
             upstream_key: key(env, "UPSTREAM_API_KEY")?,
             access_key: key(env, "PROXY_ACCESS_KEY")?,
             system_prompt: env.text("SYSTEM_PROMPT_REPLACEMENT").map(str::to_owned),
@@ -144,7 +148,10 @@ impl Settings {
         if let Some(tokens) = self.default_max_tokens {
             profiles = profiles.every(move |target| target.default_max_tokens = tokens);
         }
-        let upstream = upstream.models(self.models.clone()).profiles(profiles);
+        let mut upstream = upstream.models(self.models.clone()).profiles(profiles);
+        if self.old_completions {
+            upstream = upstream.dialect(Completions);
+        }
         Ok(match (&self.upstream_key, &self.access_key) {
             (Some(key), _) => upstream.key(key.clone())?,
             (None, Some(_)) => upstream.no_key(),
@@ -197,8 +204,16 @@ fn upstream_url(env: &Environment) -> Result<Option<String>, BadSetting> {
 }
 
 fn upstream_protocol(env: &Environment) -> Result<Option<Protocol>, BadSetting> {
+    if old_completions(env) {
+        return Ok(Some(Protocol::OpenAiChat));
+    }
     let names = Protocol::ALL.map(Protocol::as_str).join(", ");
     env.parse("UPSTREAM_PROTOCOL", &format!("one of {names}"), |text| text.parse().ok())
+}
+
+/// Other gateways have this name for the API before Chat Completions.
+fn old_completions(env: &Environment) -> bool {
+    env.text("UPSTREAM_PROTOCOL").is_some_and(|name| name.eq_ignore_ascii_case("openaiold"))
 }
 
 fn key(env: &Environment, name: &str) -> Result<Option<Secret>, BadSetting> {

@@ -95,6 +95,9 @@ fn upstreams() {
     let both = read(&[("API_BASE_URL", "http://old"), ("UPSTREAM_URL", url)]).unwrap();
     assert_eq!(both.upstream_url.as_deref(), Some(url));
     assert_eq!(read(&[]).unwrap().upstream(url).unwrap().protocol(), None);
+    let old = read(&[("UPSTREAM_PROTOCOL", "openaiold")]).unwrap().upstream(url).unwrap();
+    assert_eq!(old.protocol(), Some(Protocol::OpenAiChat));
+    assert!(old.own_dialect().is_some() && upstream.own_dialect().is_none());
 }
 
 #[test]
