@@ -220,7 +220,9 @@ fn asked(
     };
     let found = match to {
         Protocol::Gemini => translated.endpoint.query == Some("alt=sse"),
-        Protocol::DashScope => !translated.endpoint.headers.is_empty(),
+        Protocol::DashScope => {
+            translated.endpoint.headers.iter().any(|(name, _)| name == "x-dashscope-sse")
+        }
         _ => written["stream"] == true,
     };
     if streamed != found {
@@ -282,13 +284,14 @@ fn response(case: &Case, to: Protocol, body: &[u8], source: &Value) -> Result<()
     if let Some(items) = source.as_array() {
         return array(case, to, body, items);
     }
+    let expected = Essence::of_response(case.protocol, source);
     let translated = match translate::response(case.protocol, to, body, answer()) {
         // An error under a 200 is an error, in the upstream's words.
         Err(TranslateError::Failed(_, message)) if source["error"]["message"] == message => {
             return Ok(());
         }
-        // So is a model that failed.
-        Err(TranslateError::Failed(..)) if Essence::of_response(case.protocol, source).failed() => {
+        // So is a model that failed, and an answer that a filter took, where there is no word for it.
+        Err(TranslateError::Failed(..)) if expected.failed() || expected.may_fail(to) => {
             return Ok(());
         }
         translated => translated.map_err(|e| e.to_string())?,
@@ -297,7 +300,6 @@ fn response(case: &Case, to: Protocol, body: &[u8], source: &Value) -> Result<()
     if to == case.protocol {
         return compare("response", source, &written);
     }
-    let expected = Essence::of_response(case.protocol, source);
     expected.same(&Essence::of_response(to, &written), to)
 }
 
@@ -378,16 +380,15 @@ fn stream(case: &Case, to: Protocol, source: &[u8], written: &[u8]) -> Result<()
         return Ok(());
     }
     let expected = expected.map_err(|e| format!("bad source: {e}"))?;
-    let model_failed = Essence::of_response(case.protocol, &expected.message).failed();
-    let failed = expected.failed || model_failed;
-    if failed != found.failed && !(model_failed && to == case.protocol) {
+    let essence = Essence::of_response(case.protocol, &expected.message);
+    let failed = expected.failed || essence.failed() || (essence.may_fail(to) && found.failed);
+    if failed != found.failed && !(essence.failed() && to == case.protocol) {
         return Err(format!("failed: expected {failed}, found {}", found.failed));
     }
     if failed {
         return Ok(());
     }
-    let expected_essence = Essence::of_response(case.protocol, &expected.message);
-    expected_essence.same(&Essence::of_response(to, &found.message), to)
+    essence.same(&Essence::of_response(to, &found.message), to)
 }
 
 /// Every two-way cut of every stream, exactly: the state before the cut event is cloned, the cut
@@ -475,7 +476,11 @@ fn golden_pairs() {
 }
 
 /// Goldens whose input we read otherwise than their authors, and why.
-const EXPLAINED: [(&str, &str); 8] = [
+const EXPLAINED: [(&str, &str); 9] = [
+    (
+        "cliproxy--same-name-custom-and-function-defaults-to-function-family",
+        "of two tools with one name the first is declared: vendors refuse both",
+    ),
     (
         "cliproxy--custom-tool-call-history-synthesizes-missing-call-id",
         "a result without its call is dropped and reported (wire formats, orphans)",

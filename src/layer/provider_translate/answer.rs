@@ -140,7 +140,12 @@ pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job)
         let answer = job.answer.clone();
         return Begun::Done(match Transcoder::new(job.upstream, job.caller, answer) {
             Ok(transcoder) => {
-                headers::translate_response(&mut parts.headers, job.caller, true);
+                headers::translate_response(
+                    &mut parts.headers,
+                    job.caller,
+                    true,
+                    job.answer.layout,
+                );
                 job.leave_report(&mut parts);
                 let left = (job.exchange.clone(), job.keeping());
                 let keep_alive = job.config.keep_alive;
@@ -175,7 +180,12 @@ pub(super) fn finish<C, E>(
     let translated = translate(reading, &body, job);
     match translated {
         Ok(translated) => {
-            headers::translate_response(&mut parts.headers, job.caller, job.stream);
+            headers::translate_response(
+                &mut parts.headers,
+                job.caller,
+                job.stream,
+                job.answer.layout,
+            );
             job.report.extend(translated.report);
             job.leave_report(&mut parts);
             job.keeping().keep(translated.deposits);
@@ -216,7 +226,7 @@ fn finish_listed<C>(
         _ => count_answer(job.upstream, job.caller, body),
     };
     let Ok(body) = translated else { return job.fail("the upstream's answer could not be read") };
-    headers::translate_response(&mut parts.headers, job.caller, false);
+    headers::translate_response(&mut parts.headers, job.caller, false, job.answer.layout);
     job.leave_report(&mut parts);
     Response::from_parts(parts, ResponseBody::plain(RewriteBody::full(body.freeze())))
 }
@@ -236,7 +246,7 @@ fn finish_error<C>(
     let Ok(translated) = error(job.upstream, job.caller, parts.status, &body) else {
         return job.fail("the upstream's error could not be read");
     };
-    headers::translate_response(&mut parts.headers, job.caller, false);
+    headers::translate_response(&mut parts.headers, job.caller, false, job.answer.layout);
     headers::set_retry_after(&mut parts.headers, translated.retry_after);
     // A layer inside, such as CatchErrorLayer, knows better whose fault it is.
     let fault = *parts.extensions.get_or_insert_with(|| Fault {

@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::body::{EVENT_STREAM, JSON, drop_body_headers};
 use crate::context::{KeyHeaders, UpstreamKey};
-use crate::protocol::Protocol;
 use crate::protocol::report::TranslationReport;
+use crate::protocol::{Layout, Protocol};
 use crate::secret::Secret;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -113,9 +113,15 @@ pub(super) fn ask_for_identity(headers: &mut HeaderMap) {
 
 /// Headers of a translated answer. The upstream's id moves aside, since the caller's SDK takes the
 /// header of its own vendor for the id of this very answer.
-pub(super) fn translate_response(headers: &mut HeaderMap, to: Protocol, stream: bool) {
+pub(super) fn translate_response(
+    headers: &mut HeaderMap,
+    to: Protocol,
+    stream: bool,
+    layout: Layout,
+) {
     drop_body_headers(headers);
-    let content_type = if stream { EVENT_STREAM } else { JSON };
+    // A stream in the form of one array is JSON in pieces.
+    let content_type = if stream && !layout.json_array { EVENT_STREAM } else { JSON };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if stream {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));

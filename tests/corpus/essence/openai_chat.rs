@@ -55,8 +55,10 @@ pub(super) fn conversation(value: &Value) -> Conversation {
     let mut conversation = Conversation::default();
     list(&value["messages"]).for_each(|message| say(message, &mut conversation));
     let declared = list(&value["tools"]).filter_map(|tool| {
-        let inner = if tool["function"].is_object() { &tool["function"] } else { &tool["custom"] };
-        inner["name"].as_str()
+        // Some write a free-text tool flat.
+        let nested =
+            ["function", "custom"].into_iter().find_map(|kind| tool[kind]["name"].as_str());
+        nested.or_else(|| tool["name"].as_str())
     });
     conversation.tools =
         declared.chain(strings(&value["functions"], "name")).map(str::to_owned).collect();

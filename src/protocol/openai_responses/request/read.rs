@@ -16,14 +16,18 @@ use crate::protocol::model::{Request, Spelling};
 /// error names it.
 pub fn read(text: &str) -> Result<Request<'_>, JsonError> {
     let mut request = Request::new(Protocol::OpenAiResponses);
-    let (mut named, mut choice) = (Vec::new(), None);
+    let (mut named, mut choice, mut added) = (Vec::new(), None, 0..0);
     let mut c = Cursor::new(text);
     c.object(|key, c| {
         request.anchor(&key, None, c)?;
         match &*key.decode() {
             _ if c.kind()? == Kind::Null => request.rest.keep(key.clone(), c.raw()?),
             "instructions" => history::read_instructions(&mut request, c)?,
-            "input" => named = history::read_input(&mut request, &key, c)?,
+            "input" => {
+                let before = request.tools.len();
+                named = history::read_input(&mut request, &key, c)?;
+                added = before..request.tools.len();
+            }
             "tools" => tools::read_list(&mut request, c)?,
             "tool_choice" => choice = Some(c.raw()?),
             name => read_member(&mut request, &key, name, c)?,
@@ -31,6 +35,9 @@ pub fn read(text: &str) -> Result<Request<'_>, JsonError> {
         Ok(())
     })?;
     c.end()?;
+    // Tools that join on the way stand behind the declared ones, wherever `tools` stood: what
+    // leads a prompt stays what it was.
+    request.tools[added.start..].rotate_left(added.len());
     tools::unite_names(&mut request, named);
     request.tool_choice = choice.map(|raw| tools::read_choice(&mut request, raw));
     Ok(request)

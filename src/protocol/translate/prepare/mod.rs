@@ -8,6 +8,7 @@ mod calls;
 mod custom;
 mod fit;
 mod names;
+mod schemas;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ pub(super) fn prepare(
 ) -> Restore {
     let mut restore = Restore::default();
     calls::pair(request, to, target, report);
+    schemas::mend(request, report);
     let wrapped = custom::wrap(request, to, target, report);
     names::adapt(request, to, wrapped, report, &mut restore);
     fit::fit(request, to, target, report);
