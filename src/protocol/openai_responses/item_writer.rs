@@ -6,6 +6,10 @@ use super::wire::{push, write_opt_str};
 use crate::protocol::json::{ArrayWriter, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{Rest, ToolCallKind};
 
+/// Most bytes that are kept of an item of a stream as it began. Of a larger one nothing is kept: it
+/// gets a new id, and loses what nobody understands of it.
+pub const MAX_KEPT: usize = 4 << 10;
+
 /// What the upstream's item had beside its content, where it speaks this protocol too: its id, and
 /// members that nobody understands.
 ///
@@ -41,10 +45,34 @@ impl<'a> Kept<'a> {
         Some(Self { item, whole: false, thinking: entries.next().is_some() })
     }
 
-    /// What a part is to keep of an item that begins.
-    pub(super) fn begun(item: &Raw<'_>, thinking: bool) -> Option<Raw<'static>> {
+    /// What is to be kept of an item that begins, without its content; `None` where that is too
+    /// much.
+    pub(super) fn begun(item: &Raw<'_>) -> Option<Raw<'static>> {
+        const CONTENT: [&str; 4] = ["summary", "encrypted_content", "arguments", "input"];
+        let mut out = BytesMut::new();
+        let mut object = ObjectWriter::begin(&mut out);
+        let walked = item.cursor().object(|key, c| {
+            let value = c.raw()?;
+            if key == "content" {
+                // That it has a list is kept, for thinking.
+                object.array("content", |_| {});
+            } else if !CONTENT.iter().any(|name| key == *name) {
+                object.raw(key.escaped(), &value);
+            }
+            Ok(())
+        });
+        walked.ok()?;
+        object.end();
+        if out.len() > MAX_KEPT {
+            return None;
+        }
+        Raw::parse_owned(String::from_utf8(out.to_vec()).ok()?).ok()
+    }
+
+    /// What the first part keeps of an item that began; `thinking` is told itself.
+    pub(super) fn source(begun: &Raw<'_>, thinking: bool) -> Option<Raw<'static>> {
         let mark = if thinking { ",\"reasoning_text\"" } else { "" };
-        Raw::parse_owned(format!("[{}{mark}]", item.as_str())).ok()
+        Raw::parse_owned(format!("[{}{mark}]", begun.as_str())).ok()
     }
 
     pub(super) fn into_owned(self) -> Kept<'static> {

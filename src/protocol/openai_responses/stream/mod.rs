@@ -40,6 +40,7 @@ mod thought;
 mod told;
 mod writer;
 
+pub use super::item_writer::MAX_KEPT;
 pub use open::MAX_ITEMS;
 pub use reader::Reader;
 pub use writer::Writer;

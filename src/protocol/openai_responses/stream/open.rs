@@ -1,6 +1,7 @@
 //! The items of a stream that is read: what was said of them.
 
 use super::said::Said;
+use crate::protocol::json::Raw;
 use crate::protocol::model::ToolCallKind;
 use crate::protocol::openai_responses::output::{Body, Form};
 
@@ -15,8 +16,8 @@ pub(super) struct Item {
     pub(super) shape: Shape,
     /// Its end was read.
     pub(super) done: bool,
-    /// The item as it began, until its first part begins.
-    pub(super) begun: Option<String>,
+    /// What is kept of the item as it began, until its first part begins.
+    pub(super) begun: Option<Raw<'static>>,
     pub(super) pieces: Vec<Piece>,
 }
 

@@ -1,11 +1,12 @@
 use http::StatusCode;
 
 use super::event::Event;
-use super::open::{Item, Kind, Shape};
-use crate::protocol::json::{JsonStr, Raw};
+use super::open::{self, Item, Shape};
+use crate::protocol::json::{JsonStr, Kind, Raw};
 use crate::protocol::model::{ApiError, FaultKind, Rest, StreamEvent, ToolCallKind};
 use crate::protocol::openai_error;
 use crate::protocol::openai_responses::finish::{self, Seen};
+use crate::protocol::openai_responses::item_writer::Kept;
 use crate::protocol::openai_responses::output::{self, Body};
 use crate::protocol::openai_responses::wire::{member_of, string_of};
 use crate::protocol::openai_responses::{envelope, tokens};
@@ -56,6 +57,9 @@ impl Reader {
             return self.finish(sink);
         }
         let Ok(mut read) = Event::read(data) else {
+            if event.name == "error" {
+                return self.fail(error_of(data, None), sink);
+            }
             return self.fail(broken("the upstream sent an event that is no JSON object"), sink);
         };
         if read.kind.is_empty() {
@@ -94,24 +98,32 @@ impl Reader {
                 self.start(event.response.as_ref(), sink);
                 Ok(())
             }
-            "output_text.delta" => self.delta(Shape::Message, Kind::Text, event, sink),
-            "refusal.delta" => self.delta(Shape::Message, Kind::Refusal, event, sink),
+            "output_text.delta" => self.delta(Shape::Message, open::Kind::Text, event, sink),
+            "refusal.delta" => self.delta(Shape::Message, open::Kind::Refusal, event, sink),
             "reasoning_summary_text.delta" | "reasoning_summary.delta" => {
-                self.delta(Shape::Reasoning, Kind::Summary, event, sink)
+                self.delta(Shape::Reasoning, open::Kind::Summary, event, sink)
             }
             "reasoning_text.delta" | "reasoning.delta" => {
-                self.delta(Shape::Reasoning, Kind::Thinking, event, sink)
+                self.delta(Shape::Reasoning, open::Kind::Thinking, event, sink)
             }
-            "function_call_arguments.delta" => self.delta(FUNCTION, Kind::Arguments, event, sink),
-            "custom_tool_call_input.delta" => self.delta(CUSTOM, Kind::Arguments, event, sink),
-            "output_text.done" => self.whole(Shape::Message, Kind::Text, event, sink),
-            "refusal.done" => self.whole(Shape::Message, Kind::Refusal, event, sink),
+            "function_call_arguments.delta" => {
+                self.delta(FUNCTION, open::Kind::Arguments, event, sink)
+            }
+            "custom_tool_call_input.delta" => {
+                self.delta(CUSTOM, open::Kind::Arguments, event, sink)
+            }
+            "output_text.done" => self.whole(Shape::Message, open::Kind::Text, event, sink),
+            "refusal.done" => self.whole(Shape::Message, open::Kind::Refusal, event, sink),
             "reasoning_summary_text.done" => {
-                self.whole(Shape::Reasoning, Kind::Summary, event, sink)
+                self.whole(Shape::Reasoning, open::Kind::Summary, event, sink)
             }
-            "reasoning_text.done" => self.whole(Shape::Reasoning, Kind::Thinking, event, sink),
-            "function_call_arguments.done" => self.whole(FUNCTION, Kind::Arguments, event, sink),
-            "custom_tool_call_input.done" => self.whole(CUSTOM, Kind::Arguments, event, sink),
+            "reasoning_text.done" => {
+                self.whole(Shape::Reasoning, open::Kind::Thinking, event, sink)
+            }
+            "function_call_arguments.done" => {
+                self.whole(FUNCTION, open::Kind::Arguments, event, sink)
+            }
+            "custom_tool_call_input.done" => self.whole(CUSTOM, open::Kind::Arguments, event, sink),
             "output_text.annotation.added" => self.annotation(event, sink),
             "content_part.added" => self.part_added(event, sink),
             "content_part.done" => self.part_done(event, sink),
@@ -119,7 +131,9 @@ impl Reader {
             "output_item.done" => self.item_done(event, sink),
             "completed" | "incomplete" | "done" => self.end(kind, event.response.as_ref(), sink),
             "failed" | "cancelled" => {
-                let error = event.response.as_ref().and_then(|raw| member_of(raw, "error"));
+                let response = event.response.as_ref();
+                usage(response, sink);
+                let error = response.and_then(|raw| member_of(raw, "error"));
                 self.fail(failure(error.or(event.error.clone()).as_ref()), sink);
                 Ok(())
             }
@@ -148,7 +162,7 @@ impl Reader {
     }
 
     /// More of a text, of thinking or of arguments.
-    fn delta(&mut self, shape: Shape, kind: Kind, event: &Event<'_>, sink: Sink<'_>) -> Step {
+    fn delta(&mut self, shape: Shape, kind: open::Kind, event: &Event<'_>, sink: Sink<'_>) -> Step {
         let Some(at) = self.item(event.output_index, shape, sink)? else { return Ok(()) };
         let nth = self.piece(at, event.place, kind)?;
         self.say(at, nth, event.piece(), sink);
@@ -158,7 +172,7 @@ impl Reader {
         Ok(())
     }
 
-    fn whole(&mut self, shape: Shape, kind: Kind, event: &Event<'_>, sink: Sink<'_>) -> Step {
+    fn whole(&mut self, shape: Shape, kind: open::Kind, event: &Event<'_>, sink: Sink<'_>) -> Step {
         let Some(at) = self.item(event.output_index, shape, sink)? else { return Ok(()) };
         let nth = self.piece(at, event.place, kind)?;
         self.say_rest(at, nth, &event.whole, sink);
@@ -171,7 +185,7 @@ impl Reader {
 
     fn annotation(&mut self, event: &Event<'_>, sink: Sink<'_>) -> Step {
         let Some(at) = self.item(event.output_index, Shape::Message, sink)? else { return Ok(()) };
-        let nth = self.piece(at, event.place, Kind::Text)?;
+        let nth = self.piece(at, event.place, open::Kind::Text)?;
         if let Some(raw) = &event.annotation {
             self.cite(at, nth, raw, sink);
         }
@@ -180,7 +194,7 @@ impl Reader {
 
     fn part_added(&mut self, event: &Event<'_>, sink: Sink<'_>) -> Step {
         let Some(piece) = piece_of(event) else { return Ok(()) };
-        let Some(kind) = Kind::of(piece.form) else { return Ok(()) };
+        let Some(kind) = open::Kind::of(piece.form) else { return Ok(()) };
         let Some(at) = self.item(event.output_index, Shape::Message, sink)? else { return Ok(()) };
         let nth = self.piece(at, event.place, kind)?;
         self.part(at, nth, piece.rest, sink);
@@ -189,7 +203,8 @@ impl Reader {
     }
 
     fn part_done(&mut self, event: &Event<'_>, sink: Sink<'_>) -> Step {
-        let Some(piece) = piece_of(event).filter(|piece| Kind::of(piece.form).is_some()) else {
+        let Some(piece) = piece_of(event).filter(|piece| open::Kind::of(piece.form).is_some())
+        else {
             return Ok(());
         };
         let Some(at) = self.item(event.output_index, Shape::Message, sink)? else { return Ok(()) };
@@ -209,8 +224,7 @@ impl Reader {
         if self.items.iter().any(same) {
             return Ok(());
         }
-        let keeps = shape != Shape::Other;
-        let begun = keeps.then(|| item.raw.as_str().to_owned());
+        let begun = Kept::begun(&item.raw).filter(|_| shape != Shape::Other);
         let at = self.push(event.output_index, shape, begun)?;
         if let Body::Call(call) = item.body {
             self.call(at, call, false, sink)?;
@@ -236,6 +250,7 @@ impl Reader {
             JsonStr::from_plain(word)
         });
         if status == "failed" || status == "cancelled" {
+            usage(response, sink);
             self.fail(failure(member("error").as_ref()), sink);
             return Ok(());
         }
@@ -254,9 +269,7 @@ impl Reader {
         if let Some(stop) = stop {
             sink(StreamEvent::Stop { candidate: 0, stop, rest });
         }
-        if let Some(usage) = member("usage").filter(|raw| raw.as_str().starts_with('{')) {
-            sink(StreamEvent::Usage(tokens::read(usage)));
-        }
+        usage(response, sink);
         self.done = true;
         sink(StreamEvent::End);
         Ok(())
@@ -294,6 +307,14 @@ impl Reader {
 
 /// Tells the writer of this protocol that the next text of a thought begins.
 pub(super) const NEXT_TEXT: &str = r#"{"type":"response.reasoning_summary_part.added"}"#;
+
+/// Tells the usage in an answer; one that failed has cost something too.
+fn usage(response: Option<&Raw<'_>>, sink: Sink<'_>) {
+    let usage = response.and_then(|raw| member_of(raw, "usage"));
+    if let Some(usage) = usage.filter(|raw| raw.kind() == Kind::Object) {
+        sink(StreamEvent::Usage(tokens::read(usage)));
+    }
+}
 
 /// The part of a message in an event.
 fn piece_of<'a>(event: &Event<'a>) -> Option<output::Piece<'a>> {

@@ -33,7 +33,7 @@ impl Reader {
         &mut self,
         index: Option<u64>,
         shape: Shape,
-        begun: Option<String>,
+        begun: Option<Raw<'static>>,
     ) -> Step<usize> {
         if self.items.len() == MAX_ITEMS {
             return Err(Broken("the upstream sent too many items"));
@@ -115,10 +115,7 @@ impl Reader {
         sink: Sink<'_>,
     ) -> u32 {
         let mut rest = Rest::default();
-        let begun = self.items[at].begun.take().and_then(|text| Raw::parse_owned(text).ok());
-        if let Some(kept) = begun.and_then(|item| Kept::begun(&item, thinking)) {
-            rest.keep_source(kept);
-        }
+        self.keep(at, thinking, &mut rest);
         self.start_part(start, rest, sink)
     }
 
@@ -130,11 +127,16 @@ impl Reader {
         mut rest: Rest<'_>,
         sink: Sink<'_>,
     ) -> u32 {
-        let begun = self.items[at].begun.take().and_then(|text| Raw::parse_owned(text).ok());
-        if let Some(kept) = begun.and_then(|item| Kept::begun(&item, false)) {
-            rest.keep_source(kept);
-        }
+        self.keep(at, false, &mut rest);
         self.start_part(start, rest, sink)
+    }
+
+    /// Gives the first part of an item what is kept of it.
+    fn keep(&mut self, at: usize, thinking: bool, rest: &mut Rest<'_>) {
+        let begun = self.items[at].begun.take();
+        if let Some(source) = begun.and_then(|begun| Kept::source(&begun, thinking)) {
+            rest.keep_source(source);
+        }
     }
 
     pub(super) fn start_part(
@@ -258,7 +260,7 @@ impl Reader {
         let known = &mut self.items[at];
         if !known.pieces.iter().any(|piece| piece.part.is_some()) && known.shape != Shape::Other {
             // Nothing of it was told: now there is more to keep than when it began.
-            known.begun = Some(raw.as_str().to_owned());
+            known.begun = Kept::begun(&raw);
         }
         match body {
             Body::Message(pieces) => {

@@ -12,7 +12,7 @@ use crate::protocol::model::{
     Spelling, Stop, StopReason, StreamEvent, ToolCallKind, Usage, Vendor,
 };
 use crate::protocol::openai_responses::response;
-use crate::protocol::openai_responses::stream::{MAX_ITEMS, Reader, Writer};
+use crate::protocol::openai_responses::stream::{MAX_ITEMS, MAX_KEPT, Reader, Writer};
 use crate::protocol::report::Reporter;
 use crate::protocol::{Answer, Protocol};
 use crate::sse;
@@ -376,6 +376,41 @@ fn endings_and_usage() {
         let counts = Usage { input: 5, cache_read: 4, output: 3, reasoning: 2, ..Usage::default() };
         assert_eq!(usage, Some(counts));
     }
+}
+
+#[test]
+fn a_failure_tells_what_it_cost() {
+    let events = [json!({"type": "response.failed", "response":
+        {"usage": {"input_tokens": 7}, "error": {"code": "server_error", "message": "m"}}})];
+    let mut input = None;
+    read(&sse(&events), &mut |event| {
+        if let StreamEvent::Usage(usage) = event {
+            input = Some(usage.input);
+        }
+    });
+    assert_eq!(input, Some(7));
+    let mut failed = None;
+    read("event: error\ndata: busy\n\n", &mut |event| {
+        if let StreamEvent::Error(error) = event {
+            failed = Some(error.message.decode().into_owned());
+        }
+    });
+    assert_eq!(failed.as_deref(), Some("busy"));
+}
+
+#[test]
+fn of_a_large_item_nothing_is_kept() {
+    let id = |size: usize| {
+        let item = json!({"id": "msg_1", "type": "message", "role": "assistant", "content": [],
+            "odd": "x".repeat(size)});
+        let added = json!({"type": "response.output_item.added", "output_index": 0, "item": item});
+        let events = [created(), added, delta(0, "Hi"), completed(json!([]))];
+        let answer = folded(&sse(&events)).unwrap();
+        assert_eq!(answer["output"][0]["content"][0]["text"], "Hi");
+        (answer["output"][0]["id"] == "msg_1", answer["output"][0]["odd"].is_string())
+    };
+    assert_eq!(id(MAX_KEPT - 200), (true, true));
+    assert_eq!(id(MAX_KEPT), (false, false));
 }
 
 #[test]
