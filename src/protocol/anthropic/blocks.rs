@@ -13,16 +13,11 @@ use crate::protocol::target::Ids;
 
 use super::wire::{is_blank, push, write_opt_raw, write_opt_str};
 
-/// Most cache marks that Messages takes in one request.
-pub(super) const MAX_CACHE_MARKS: usize = 4;
-
 /// Writes content blocks and says what of them could not be written.
 pub(super) struct BlockWriter<'w, 's> {
     /// What is written came from Messages: it goes back as it stood.
     pub(super) native: bool,
     pub(super) report: &'w mut Reporter<'s>,
-    /// Leading cache marks that are one too many.
-    pub(super) surplus_marks: usize,
     /// Makes ids for the calls of an answer that came without; a request has them all.
     pub(super) ids: Option<&'w mut Ids>,
 }
@@ -93,13 +88,9 @@ impl BlockWriter<'_, '_> {
         }
     }
 
-    /// Writes a cache mark, unless there are later ones enough.
+    /// Writes a cache mark.
     pub(super) fn mark(&mut self, object: &mut ObjectWriter<'_>, mark: Option<&CacheMark<'_>>) {
-        let Some(CacheMark(raw)) = mark else { return };
-        if self.surplus_marks > 0 {
-            self.surplus_marks -= 1;
-            self.lose(raw.as_str(), Severity::Ignore, "Messages takes at most four cache marks");
-        } else {
+        if let Some(CacheMark(raw)) = mark {
             object.raw("cache_control", raw);
         }
     }

@@ -195,7 +195,7 @@ pub fn write(
     object.str("model", &model);
 
     let ids = Some(&mut answer.ids);
-    let mut blocks = BlockWriter { native, report, surplus_marks: 0, ids };
+    let mut blocks = BlockWriter { native, report, ids };
     let candidate = response.candidates.iter().find(|candidate| candidate.index == 0);
     let parts = candidate.map_or(&[][..], |candidate| &candidate.parts);
     object.array("content", |array| blocks.parts(parts, array));

@@ -1,3 +1,5 @@
+mod prefix;
+
 use Protocol::{Anthropic, OpenAiChat, OpenAiResponses};
 
 use http::StatusCode;

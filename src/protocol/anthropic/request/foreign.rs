@@ -4,11 +4,11 @@ use super::history::{self, Message};
 use super::losses;
 use super::thinking::{Plan, Thinking};
 use super::write::{Writer, output_format, role, show};
-use crate::protocol::anthropic::blocks::{BlockWriter, MAX_CACHE_MARKS};
+use crate::protocol::anthropic::blocks::BlockWriter;
 use crate::protocol::anthropic::wire::is_blank;
 use crate::protocol::json::{ObjectWriter, Raw};
 use crate::protocol::model::{
-    Content, OutputFormat, Part, Place, Request, Role, Tool, ToolChoice, ToolKind,
+    Content, OutputFormat, Part, Place, Role, Tool, ToolChoice, ToolKind,
 };
 use crate::protocol::report::Severity;
 use crate::protocol::target::Target;
@@ -25,8 +25,6 @@ impl<'x, 'a> Writer<'x, 'a, '_> {
         }
         let tools = self.offered_tools();
         let plan = Plan::new(request, target, &messages, self.blocks.report);
-        self.blocks.surplus_marks =
-            marks(request, &tools, &system, &messages).saturating_sub(MAX_CACHE_MARKS);
 
         self.object.str("model", &request.model);
         self.tools(&tools, false);
@@ -253,26 +251,4 @@ fn piece<'p>(part: &'p Part<'_>) -> &'p str {
         Content::Other { raw, .. } => raw.as_str(),
         _ => "",
     }
-}
-
-/// How many cache marks there are, in all that is written.
-fn marks(
-    request: &Request<'_>,
-    tools: &[&Tool<'_>],
-    system: &[&Part<'_>],
-    messages: &[Message<'_, '_>],
-) -> usize {
-    let of_part = |part: &&Part<'_>| {
-        let inner = match &part.content {
-            Content::ToolResult(result) => {
-                result.parts.iter().filter(|part| part.cache.is_some()).count()
-            }
-            _ => 0,
-        };
-        inner + usize::from(part.cache.is_some())
-    };
-    let in_messages = messages.iter().flat_map(|message| &message.parts);
-    usize::from(request.cache.is_some())
-        + tools.iter().filter(|tool| tool.cache.is_some()).count()
-        + system.iter().chain(in_messages).map(of_part).sum::<usize>()
 }

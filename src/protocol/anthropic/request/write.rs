@@ -22,7 +22,7 @@ pub fn write(
     out: &mut BytesMut,
 ) {
     let native = request.origin == Protocol::Anthropic;
-    let blocks = BlockWriter { native, report, surplus_marks: 0, ids: None };
+    let blocks = BlockWriter { native, report, ids: None };
     let mut writer = Writer { request, blocks, object: ObjectWriter::begin(out) };
     if native {
         writer.native();

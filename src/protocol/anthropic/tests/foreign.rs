@@ -8,10 +8,10 @@ use crate::protocol::Protocol;
 use crate::protocol::anthropic::{request, response};
 use crate::protocol::json::{Cursor, JsonStr, Number, Raw};
 use crate::protocol::model::{
-    CacheMark, Candidate, Content, Effort, Instruction, Media, MediaKind, MediaSource,
-    OutputFormat, Part, Place, ReasoningMode, Request, Response, Rest, Role, Seal, SealKind, Show,
-    Spelling, Stop, StopReason, Tool, ToolArguments, ToolCall, ToolCallKind, ToolChoice, ToolKind,
-    ToolResult, Turn, Usage, Vendor,
+    Candidate, Content, Effort, Instruction, Media, MediaKind, MediaSource, OutputFormat, Part,
+    Place, ReasoningMode, Request, Response, Rest, Role, Seal, SealKind, Show, Spelling, Stop,
+    StopReason, Tool, ToolArguments, ToolCall, ToolCallKind, ToolChoice, ToolKind, ToolResult,
+    Turn, Usage, Vendor,
 };
 use crate::protocol::report::{Mode, Reporter, Severity, TranslationReport};
 use crate::protocol::target::{Answer, Target, ThinkingScale};
@@ -436,43 +436,6 @@ fn thinking_fits_into_the_limit() {
     let (body, _) = write_to(&request, &adaptive);
     assert_eq!(body["thinking"], json!({"type": "disabled"}));
     assert!(body.get("output_config").is_none());
-}
-
-#[test]
-fn the_last_four_cache_marks_are_kept() {
-    let mark = || Some(CacheMark(Raw::literal(r#"{"type":"ephemeral"}"#)));
-    let mut request = chat();
-    request.tools = vec![Tool { cache: mark(), ..function("a") }];
-    let marked = |text| Part { cache: mark(), ..words(text) };
-    request.instructions = vec![instruction(Place::Top, vec![marked("s")])];
-    request.turns = vec![turn(Role::User, vec![marked("1"), marked("2"), marked("3"), words("4")])];
-    let (body, report) = write(&request);
-    assert!(body["tools"][0].get("cache_control").is_none());
-    assert_eq!(body.to_string().matches("cache_control").count(), 4);
-    assert_eq!((report.losses().len(), worst(&report)), (1, Some(Severity::Ignore)));
-}
-
-#[test]
-fn a_longer_history_begins_with_the_same_bytes() {
-    let bytes = |turns: usize| {
-        let mut request = chat();
-        request.turns = (0..turns)
-            .flat_map(|_| {
-                [
-                    turn(Role::User, vec![words("q")]),
-                    turn(Role::Assistant, vec![words("a"), call("", "{}")]),
-                    turn(Role::User, vec![result("", "r")]),
-                    turn(Role::Assistant, vec![words("done")]),
-                ]
-            })
-            .collect();
-        let mut out = BytesMut::new();
-        request::write(&request, &Target::default(), &mut Reporter::new(""), &mut out);
-        String::from_utf8(out.to_vec()).unwrap()
-    };
-    let (short, long) = (bytes(3), bytes(5));
-    let end = short.find("],\"max_tokens\"").unwrap();
-    assert_eq!(short[..end], long[..end]);
 }
 
 fn candidate<'a>(index: u32, parts: Vec<Part<'a>>, reason: StopReason) -> Candidate<'a> {

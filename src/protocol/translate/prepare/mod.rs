@@ -4,6 +4,7 @@
 //! name, and what they do depends on nothing that a later turn could change: the same history
 //! gives the same bytes, so that the vendor's prompt cache is met.
 
+mod cache;
 mod calls;
 mod custom;
 mod fit;
@@ -32,5 +33,6 @@ pub(super) fn prepare(
     let wrapped = custom::wrap(request, to, target, report);
     names::adapt(request, to, wrapped, report, &mut restore);
     fit::fit(request, to, target, report);
+    cache::limit(request, to, report);
     restore
 }
