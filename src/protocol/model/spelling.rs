@@ -37,6 +37,8 @@ impl Spelling {
     pub const NO_ID: Self = Self(1 << 14);
     /// A candidate stood without its index (Chat).
     pub const NO_INDEX: Self = Self(1 << 15);
+    /// A call was demanded by the word `any` (Chat dialects).
+    pub const ANY_CHOICE: Self = Self(1 << 18);
     /// A candidate stood without its message: Azure leaves it out where its filter took it.
     pub const NO_MESSAGE: Self = Self(1 << 17);
     /// The message of an answer stood without its role (Chat).

@@ -17,6 +17,7 @@
 //! # Ok::<(), tower_llm_gateway::protocol::json::JsonError>(())
 //! ```
 
+mod dialect;
 mod messages;
 mod read;
 mod settings;

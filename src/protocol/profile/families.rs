@@ -239,6 +239,8 @@ fn always_thinks(it: &mut Target) {
 fn clone(it: &mut Target) {
     it.legacy_max_tokens = true;
     it.custom_tools = false;
+    // The words that all of them know.
+    it.efforts = (Low, High);
 }
 
 fn before_thinking(it: &mut Target, longest: u64) {

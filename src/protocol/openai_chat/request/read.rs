@@ -1,3 +1,4 @@
+use super::dialect::Thinking;
 use super::{settings, tools};
 use crate::protocol::Protocol;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind};
@@ -19,13 +20,16 @@ use crate::protocol::openai_chat::message::{Message, Said};
 pub fn read(text: &str) -> Result<Request<'_>, JsonError> {
     let mut request = Request::new(Protocol::OpenAiChat);
     let mut c = Cursor::new(text);
-    c.object(|key, c| read_member(&mut request, &key, c))?;
+    let mut thinking = Thinking::default();
+    c.object(|key, c| read_member(&mut request, &mut thinking, &key, c))?;
     c.end()?;
+    request.reasoning = thinking.into_reasoning();
     Ok(request)
 }
 
 fn read_member<'a>(
     request: &mut Request<'a>,
+    thinking: &mut Thinking<'a>,
     key: &JsonStr<'a>,
     c: &mut Cursor<'a>,
 ) -> Result<(), JsonError> {
@@ -67,7 +71,16 @@ fn read_member<'a>(
                 }
             }
         }
-        "reasoning_effort" => settings::read_effort(request, key, c)?,
+        "reasoning_effort"
+        | "enable_thinking"
+        | "thinking_budget"
+        | "thinking"
+        | "reasoning"
+        | "chat_template_kwargs" => {
+            if let Some(unknown) = thinking.member(key, c)? {
+                request.rest.keep(key.clone(), unknown);
+            }
+        }
         // Vendors also take a number here for both.
         "logprobs" if c.kind()? == Kind::Bool => request.logprobs.enabled = Some(c.bool()?),
         "top_logprobs" => request.logprobs.top = Some(c.number()?),

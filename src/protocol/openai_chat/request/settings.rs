@@ -1,8 +1,8 @@
 //! The form of the answer, the effort, the options of a stream.
 
+use crate::protocol::Target;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{Effort, OutputFormat, Reasoning, ReasoningMode, Request, Rest};
-use crate::protocol::openai_chat::wire::string_of;
 use crate::protocol::report::{Reporter, Severity};
 
 /// Reads `response_format`.
@@ -48,20 +48,6 @@ fn named_schema<'a>(raw: &Raw<'a>) -> Option<OutputFormat<'a>> {
         Ok(())
     });
     walked.is_ok().then_some(OutputFormat::JsonSchema { name, schema, strict, description, rest })
-}
-
-/// Reads `reasoning_effort`; a word yet unknown is kept.
-pub(super) fn read_effort<'a>(
-    request: &mut Request<'a>,
-    key: &JsonStr<'a>,
-    c: &mut Cursor<'a>,
-) -> Result<(), JsonError> {
-    let raw = c.raw()?;
-    match string_of(&raw).and_then(|word| Effort::from_word(&word.decode())) {
-        Some(effort) => request.reasoning.effort = Some(effort),
-        None => request.rest.keep(key.clone(), raw),
-    }
-    Ok(())
 }
 
 /// Reads `stream_options`; with members beside `include_usage` it is also kept whole.
@@ -133,70 +119,26 @@ pub(super) fn write_format(
     }
 }
 
-/// The effort to ask for.
+/// The effort to ask for, of a request of another protocol.
 ///
-/// A word goes as it is. A token budget becomes the smallest effort whose budget holds it, at most
-/// `xhigh`. Thinking turned off is not sent: `none` is a 400 at most models, and those that know
-/// it mostly do not think unasked.
+/// A word goes as it is, a token budget by [`Target::effort_of`]. Thinking turned off is not sent
+/// unless by the word: `none` is a 400 at most models, and those that know it mostly do not think
+/// unasked.
 pub(super) fn effort(
-    reasoning: &Reasoning<'_>,
-    budgets: &[u64; 6],
+    request: &Request<'_>,
+    target: &Target,
     report: &mut Reporter<'_>,
 ) -> Option<Effort> {
-    if reasoning.effort.is_some() {
-        return reasoning.effort;
+    let Reasoning { mode, effort, budget, .. } = &request.reasoning;
+    if effort.is_some() {
+        return *effort;
     }
-    if reasoning.mode == Some(ReasoningMode::Off) {
-        report.member(
-            "thinking",
-            Severity::Degrade,
-            "thinking cannot be turned off at every model",
-        );
+    if *mode == Some(ReasoningMode::Off) {
+        let reason = "thinking cannot be turned off at every model";
+        report.member(request.thinking_member(), Severity::Degrade, reason);
         return None;
     }
-    let budget = reasoning.budget.as_ref()?;
+    let budget = budget.as_ref()?;
     report.piece(budget.as_str(), Severity::Degrade, "a token budget became an effort");
-    Some(effort_of(budget.as_u64()?, budgets))
-}
-
-fn effort_of(budget: u64, budgets: &[u64; 6]) -> Effort {
-    const EFFORTS: [Effort; 4] = [Effort::Minimal, Effort::Low, Effort::Medium, Effort::High];
-    if budget == 0 {
-        return Effort::None;
-    }
-    // The first budget that is enough; where the next effort has the same one, the next, as the
-    // higher word is the more widely known.
-    let (mut found, mut enough) = (Effort::XHigh, u64::MAX);
-    for (effort, limit) in EFFORTS.into_iter().zip(*budgets).rev() {
-        if budget <= limit && limit < enough {
-            (found, enough) = (effort, limit);
-        }
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::Target;
-
-    #[test]
-    fn budgets_become_efforts() {
-        let budgets = Target::default().budgets;
-        let rows = [
-            (0, Effort::None),
-            (1, Effort::Low),
-            (1024, Effort::Low),
-            (1025, Effort::Medium),
-            (8192, Effort::Medium),
-            (8193, Effort::High),
-            (24576, Effort::High),
-            (31999, Effort::XHigh),
-            (u64::MAX, Effort::XHigh),
-        ];
-        for (budget, expected) in rows {
-            assert_eq!(effort_of(budget, &budgets), expected, "{budget}");
-        }
-        assert_eq!(effort_of(500, &[512, 1024, 2048, 4096, 8192, 16384]), Effort::Minimal);
-    }
+    Some(target.effort_of(budget.as_u64()?))
 }

@@ -126,7 +126,9 @@ pub(super) fn read_tool_choice<'a>(
 ) -> Result<(), JsonError> {
     let raw = c.raw()?;
     let choice = match raw.kind() {
-        Kind::String => string_of(&raw).and_then(|word| choice_word(&word.decode())),
+        Kind::String => {
+            string_of(&raw).and_then(|word| choice_word(&word.decode(), &mut request.spelling))
+        }
         Kind::Object => choice_object(&raw, &mut request.spelling),
         _ => None,
     };
@@ -134,8 +136,13 @@ pub(super) fn read_tool_choice<'a>(
     Ok(())
 }
 
-fn choice_word<'a>(word: &str) -> Option<ToolChoice<'a>> {
+fn choice_word<'a>(word: &str, spelling: &mut Spelling) -> Option<ToolChoice<'a>> {
     match word {
+        // Mistral's word for it.
+        "any" => {
+            spelling.set(Spelling::ANY_CHOICE);
+            Some(ToolChoice::Required)
+        }
         "auto" => Some(ToolChoice::Auto),
         "none" => Some(ToolChoice::None),
         "required" => Some(ToolChoice::Required),
@@ -172,7 +179,7 @@ fn choice_object<'a>(raw: &Raw<'a>, spelling: &mut Spelling) -> Option<ToolChoic
             Some(ToolChoice::Allowed { required, names, raw: raw.clone() })
         }
         (word, None, None) => {
-            let choice = choice_word(word)?;
+            let choice = choice_word(word, spelling)?;
             spelling.set(Spelling::OBJECT_CHOICE);
             Some(choice)
         }
@@ -356,6 +363,7 @@ fn write_one_choice(
     let word = match choice {
         ToolChoice::Auto => "auto",
         ToolChoice::None => "none",
+        ToolChoice::Required if own && request.spelling.has(Spelling::ANY_CHOICE) => "any",
         ToolChoice::Required => "required",
         ToolChoice::Tool(tool) => {
             return object.object(name, |it| write_named(request, tool, it));

@@ -1,6 +1,6 @@
 use bytes::BytesMut;
 
-use super::{messages, settings, tools};
+use super::{dialect, messages, settings, tools};
 use crate::protocol::json::{JsonStr, Number, ObjectWriter, Raw};
 use crate::protocol::model::{Request, Sampling, Show, Spelling};
 use crate::protocol::report::{Reporter, Severity};
@@ -20,7 +20,7 @@ const MAX_END_USER: usize = 64;
 /// - Several texts of an assistant are joined without a separator.
 /// - Thinking goes into `reasoning_content`, but only if no vendor sealed it.
 /// - Documents of text go as text; media that Chat cannot carry are [`Severity::Fatal`].
-/// - A thinking budget becomes `reasoning_effort` by [`Target::budgets`].
+/// - A thinking budget becomes `reasoning_effort` by [`Target::effort_of`].
 /// - A stream asks for its usage.
 /// - Everything else that Chat cannot say is reported.
 pub fn write(
@@ -44,7 +44,12 @@ pub fn write(
     }
     write_limit(request, target, &mut object);
     write_sampling(request, &mut object, report);
-    if let Some(effort) = settings::effort(&request.reasoning, &target.budgets, report) {
+    let said = own && dialect::write(&request.reasoning, &mut object);
+    let effort = match own {
+        true => request.reasoning.effort.filter(|_| !said),
+        false => settings::effort(request, target, report),
+    };
+    if let Some(effort) = effort {
         object.plain("reasoning_effort", effort.as_str());
     }
     if let Some(enabled) = request.logprobs.enabled {

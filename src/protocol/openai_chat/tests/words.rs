@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{json as parse, write_request, write_response};
 use crate::protocol::json::JsonStr;
-use crate::protocol::model::{Content, Place, Role, SealKind, Stop, StopReason, Vendor};
+use crate::protocol::model::{Content, Place, Role, SealKind, Show, Stop, StopReason, Vendor};
 use crate::protocol::openai_chat::{request, response};
 use crate::protocol::report::{Reporter, Severity};
 use crate::protocol::{Answer, Protocol, Target, anthropic};
@@ -64,6 +64,42 @@ fn own_requests_come_back() {
     assert_eq!(write_request(&all), parse(&all));
 }
 
+/// What vendors added to say how much to think, in the hub: mode, effort, budget, shown.
+#[test]
+fn thinking_in_dialects() {
+    use crate::protocol::model::Effort::{High, Low};
+    use crate::protocol::model::ReasoningMode::{Adaptive, Off, On};
+    let rows = [
+        (r#""reasoning_effort":"high""#, None, Some(High), None, None),
+        (r#""enable_thinking":true"#, Some(On), None, None, None),
+        (r#""enable_thinking":false,"thinking_budget":5"#, Some(Off), None, Some(5), None),
+        (r#""thinking":{"type":"enabled","budget_tokens":7}"#, Some(On), None, Some(7), None),
+        (r#""thinking":{"type":"disabled"}"#, Some(Off), None, None, None),
+        (r#""thinking":{"type":"auto"}"#, Some(Adaptive), None, None, None),
+        (r#""thinking":{"type":"new","budget_tokens":7}"#, None, None, None, None),
+        (r#""reasoning":{"effort":"low"}"#, None, Some(Low), None, None),
+        (r#""reasoning":{"max_tokens":9,"exclude":true}"#, None, None, Some(9), Some(Show::Hidden)),
+        (r#""reasoning":{"enabled":true,"exclude":false}"#, Some(On), None, None, None),
+        (r#""chat_template_kwargs":{"enable_thinking":false}"#, Some(Off), None, None, None),
+        (r#""chat_template_kwargs":{"x":false}"#, None, None, None, None),
+    ];
+    for (members, mode, effort, budget, show) in rows {
+        let text = format!(r#"{{"model":"m","messages":[],{members}}}"#);
+        let request = request::read(&text).unwrap();
+        let reasoning = &request.reasoning;
+        assert_eq!(
+            (reasoning.mode, reasoning.effort, reasoning.show),
+            (mode, effort, show),
+            "{members}"
+        );
+        assert_eq!(reasoning.budget.as_ref().and_then(|it| it.as_u64()), budget, "{members}");
+        // What was understood is no loss to anybody.
+        let mut report = Reporter::new(&text);
+        report.rest(&reasoning.rest);
+        assert!(report.finish().is_empty());
+    }
+}
+
 #[test]
 fn own_settings_come_back() {
     for members in [
@@ -96,6 +132,16 @@ fn own_settings_come_back() {
         r#""response_format":{"type":"new"}"#,
         r#""reasoning_effort":"xhigh","verbosity":"low""#,
         r#""reasoning_effort":"new""#,
+        r#""enable_thinking":true,"thinking_budget":500,"reasoning_effort":"low""#,
+        r#""enable_thinking":false,"chat_template_kwargs":{"enable_thinking":false,"x":1}"#,
+        r#""chat_template_kwargs":{"x":1},"enable_thinking":"yes","thinking_budget":null"#,
+        r#""thinking":{"type":"enabled","budget_tokens":1024,"x":1}"#,
+        r#""thinking":{"type":"new","budget_tokens":1024}"#,
+        r#""thinking":true,"reasoning":"high""#,
+        r#""reasoning":{"effort":"high","exclude":true}"#,
+        r#""reasoning":{"effort":"new"}"#,
+        r#""tool_choice":"any""#,
+        r#""tool_choice":{"type":"any"}"#,
         r#""stream":true,"stream_options":{"include_usage":true}"#,
         r#""stream":true,"stream_options":{"include_usage":false,"include_obfuscation":true}"#,
         r#""stream":false,"stream_options":{}"#,

@@ -114,7 +114,9 @@ fn think_in_words(
     report: &mut Reporter<'_>,
 ) {
     let budget = reasoning.budget.take();
-    let of_budget = || budget.as_ref()?.as_u64().map(|tokens| target.effort_of(tokens));
+    // More than the highest budget is still no demand for all there is.
+    let effort_of = |tokens| target.effort_of(tokens).min(Effort::XHigh);
+    let of_budget = || budget.as_ref()?.as_u64().map(effort_of);
     let Some(wanted) = reasoning.effort.or_else(of_budget) else { return };
     let (least, most) = target.efforts;
     // No model that knows `none` knows `minimal`.
