@@ -122,8 +122,10 @@ impl PartWriter<'_, '_> {
         match (&part.content, part.rest.source()) {
             (_, Some(source)) if self.native => return push(array.item(), source),
             (Content::Other { raw, .. }, _) => return push(array.item(), raw),
-            (Content::Media(Media { source: MediaSource::Parts { parts, .. }, .. }), _) => {
+            (Content::Media(media @ Media { source: MediaSource::Parts { parts, .. }, .. }), _) => {
                 self.parts(parts, array);
+                self.lose_title(media);
+                self.lose_document(media);
                 return self.report.rest(&part.rest);
             }
             _ => {}
@@ -212,6 +214,11 @@ impl PartWriter<'_, '_> {
         if let Some(detail) = media.detail.as_ref().filter(|detail| **detail != "auto") {
             self.lose(detail.escaped(), Degrade, "Gemini has no image detail");
         }
+        self.lose_document(media);
+    }
+
+    /// What only documents of Messages have.
+    fn lose_document(&mut self, media: &Media<'_>) {
         if let Some(context) = &media.context {
             self.lose(context.escaped(), Degrade, "Gemini's documents have no context");
         }

@@ -82,7 +82,10 @@ fn output(request: &Request<'_>, report: &mut Reporter<'_>) {
         Some(OutputFormat::JsonSchema { schema: None, .. }) => {
             report.member(member, Degrade, "a format without its schema");
         }
-        Some(OutputFormat::JsonSchema { description, rest, .. }) => {
+        Some(OutputFormat::JsonSchema { name, description, rest, .. }) => {
+            if let Some(name) = name {
+                report.string(name, Ignore, "a format of Messages has no name");
+            }
             if let Some(description) = description {
                 report.string(description, Ignore, "a format of Messages has no description");
             }

@@ -187,12 +187,15 @@ fn output(
 ) {
     match &request.output {
         Some(OutputFormat::JsonObject) => config.plain("responseMimeType", "application/json"),
-        Some(OutputFormat::JsonSchema { schema, description, rest, .. }) => {
+        Some(OutputFormat::JsonSchema { name, schema, description, rest, .. }) => {
             config.plain("responseMimeType", "application/json");
             match schema {
                 Some(schema) if target.json_schema => config.raw("responseJsonSchema", schema),
                 Some(schema) => schemas.write(schema, report, config.key("responseSchema")),
                 None => {}
+            }
+            if let Some(name) = name {
+                report.string(name, Severity::Ignore, "a format of Gemini has no name");
             }
             if let Some(description) = description {
                 let reason = "a format of Gemini has no description";

@@ -82,6 +82,7 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
                 own_members(message, it.name.as_ref(), &it.rest);
             } else {
                 push_joined(message.key("content"), texts(&it.parts), "\\n\\n");
+                own_members(message, it.name.as_ref(), &Rest::default());
             }
         });
         if !self.own {
@@ -112,14 +113,14 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
         if others > 0 {
             let mut content = std::mem::take(&mut self.held);
             turn.parts.iter().for_each(|part| self.collect(part, &mut content));
-            user_message(&content, items);
+            user_message(&content, turn.name.as_ref(), items);
         }
         self.report.rest(&turn.rest);
     }
 
     /// Writes the media that wait for the end of a batch of results.
     fn release(&mut self, items: &mut ArrayWriter<'_>) {
-        user_message(&std::mem::take(&mut self.held), items);
+        user_message(&std::mem::take(&mut self.held), None, items);
     }
 
     fn result(
@@ -176,6 +177,15 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
             let reason = "no citations in Chat Completions";
             self.report.piece(citations.as_str(), Severity::Degrade, reason);
         }
+        if let Some(context) = &media.context {
+            let reason = "no context of a document in Chat Completions";
+            self.report.string(context, Severity::Degrade, reason);
+        }
+        let named = matches!(media.source, MediaSource::Base64 { .. });
+        if let Some(title) = media.title.as_ref().filter(|_| !named) {
+            let reason = "only files have a name in Chat Completions";
+            self.report.string(title, Severity::Ignore, reason);
+        }
         let reason = match (media.kind, &media.source) {
             (MediaKind::Image, MediaSource::Base64 { .. } | MediaSource::Url(_))
             | (MediaKind::Audio | MediaKind::Document, MediaSource::Base64 { .. }) => {
@@ -220,6 +230,7 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
         items.object(|message| {
             message.plain("role", "assistant");
             write_said(message, &parts, Spelling::default(), false, |_| None);
+            own_members(message, turn.name.as_ref(), &Rest::default());
         });
     }
 
@@ -274,12 +285,13 @@ fn is_foreign(seal: &Seal<'_>) -> bool {
 }
 
 /// Writes a user message of a request of another protocol; nothing where there is nothing to say.
-fn user_message(content: &[Item<'_, '_>], items: &mut ArrayWriter<'_>) {
+fn user_message(content: &[Item<'_, '_>], name: Option<&JsonStr<'_>>, items: &mut ArrayWriter<'_>) {
     if content.is_empty() {
         return;
     }
     items.object(|message| {
         message.plain("role", "user");
+        own_members(message, name, &Rest::default());
         if let [Item::Text(text)] = content {
             return message.str("content", text);
         }

@@ -211,18 +211,23 @@ impl<'m, 'a> Items<'_, '_> {
             }
             (_, MediaSource::File(_)) => "a file at another vendor",
             (MediaKind::Document, MediaSource::Text { data, .. }) => {
-                if let Some(title) = &media.title {
-                    let reason = "a document of text goes without its title";
-                    self.report.string(title, Severity::Ignore, reason);
-                }
+                self.lose_title(media);
                 return pieces.push(Piece::Text(data));
             }
             (MediaKind::Document, MediaSource::Parts { parts, .. }) => {
+                self.lose_title(media);
                 return parts.iter().for_each(|part| self.collect(Side::Input, part, pieces));
             }
             _ => "a medium that Responses does not take",
         };
         self.report.piece(piece_of(&part.content), Severity::Fatal, reason);
+    }
+
+    fn lose_title(&mut self, media: &Media<'_>) {
+        if let Some(title) = &media.title {
+            let reason = "a document of text goes without its title";
+            self.report.string(title, Severity::Ignore, reason);
+        }
     }
 }
 

@@ -131,7 +131,13 @@ impl<'a> Opener<'_, '_, 'a> {
         let (good, place) = match self.open(found) {
             Opened::Good(good, place) => (good, place),
             // The text of others' thinking is worth nothing without its seal.
-            Opened::Bad => return,
+            Opened::Bad => {
+                if let Some(text) = text.as_ref().filter(|text| !text.is_empty()) {
+                    let reason = "thinking sealed by another vendor";
+                    self.report.string(text, Severity::Degrade, reason);
+                }
+                return;
+            }
             Opened::Unsealed if self.origin == self.to => return,
             Opened::Unsealed => return out.push(part),
         };

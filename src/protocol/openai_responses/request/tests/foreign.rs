@@ -94,7 +94,11 @@ fn a_conversation_of_messages() {
     assert_eq!(pointers(&translated, Severity::Fatal), [""; 0]);
     assert_eq!(
         pointers(&translated, Severity::Degrade),
-        ["/messages/1/content/0/signature", "/messages/2/content/1/content/0/text"]
+        [
+            "/messages/1/content/0/signature",
+            "/messages/1/content/0/thinking",
+            "/messages/2/content/1/content/0/text"
+        ]
     );
     assert_eq!(pointers(&translated, Severity::Ignore), ["/system/1/cache_control"]);
 }
