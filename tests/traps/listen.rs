@@ -182,7 +182,7 @@ fn messages(events: &[Event]) -> Heard {
                     "text" => heard.say(&text),
                     "thinking" => heard.think(&text),
                     "tool_use" => {
-                        heard.call(&block["name"], if text.is_empty() { "{}" } else { &text })
+                        heard.call(&block["name"], if text.is_empty() { "{}" } else { &text });
                     }
                     _ => {}
                 }

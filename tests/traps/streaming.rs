@@ -137,7 +137,7 @@ async fn trap_13_a_cut_upstream_is_never_a_clean_end() {
                 let fault = exchange.read(|facts| facts.fault).expect(&name);
                 let expected = if reset { FaultKind::Transport } else { FaultKind::Upstream };
                 assert_eq!(fault.kind, expected, "{name}");
-                assert_eq!(exchange.read(|facts| facts.stop.clone()), None, "{name}");
+                assert_eq!(exchange.read(|facts| facts.stop), None, "{name}");
             }
         }
     }
@@ -227,7 +227,7 @@ async fn trap_15_a_caller_that_leaves_cancels_the_upstream() {
         if tells_early {
             assert_eq!(usage.unwrap().input, INPUT, "{caller} {vendor}");
         }
-        assert_eq!(exchange.read(|facts| facts.stop.clone()), None, "{caller} {vendor}");
+        assert_eq!(exchange.read(|facts| facts.stop), None, "{caller} {vendor}");
     }
 }
 
