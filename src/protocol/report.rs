@@ -200,6 +200,14 @@ impl<'a> Reporter<'a> {
         self.piece(piece.escaped(), severity, reason);
     }
 
+    /// Reports a declared tool that only its own vendor runs.
+    ///
+    /// The model goes without it, which is no reason to refuse: agents declare such tools with every
+    /// request (`web_search` of Codex), whether or not they are needed.
+    pub fn server_tool(&mut self, declaration: &Raw<'_>) {
+        self.piece(declaration.as_str(), Severity::Degrade, "a tool that another vendor runs");
+    }
+
     /// Reports members that only the source's own protocol knows. `null` and what is empty are
     /// no loss.
     pub fn rest(&mut self, rest: &Rest<'_>) {
@@ -282,7 +290,6 @@ fn span(cursor: &mut Cursor<'_>) -> Result<std::ops::Range<usize>, super::json::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::json::Raw;
 
     #[test]
     fn pointers_name_the_piece() {

@@ -100,10 +100,7 @@ impl<'x, 'a> Writer<'x, 'a, '_> {
         let mut offered = Vec::new();
         for tool in &self.request.tools {
             match &tool.kind {
-                ToolKind::Server { raw, .. } => {
-                    let reason = "a tool that another vendor runs";
-                    self.blocks.lose(raw.as_str(), Severity::Fatal, reason);
-                }
+                ToolKind::Server { raw, .. } => self.blocks.report.server_tool(raw),
                 _ if allowed.is_some_and(|names| !names.contains(&tool.name)) => {}
                 _ => offered.push(tool),
             }

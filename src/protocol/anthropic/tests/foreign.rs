@@ -287,7 +287,7 @@ fn tools_and_choices() {
         let b = json!({"name": "b", "input_schema": {"type": "object",
             "properties": {"input": {"type": "string"}}, "required": ["input"]}});
         assert_eq!(body["tools"], if only_a { json!([a]) } else { json!([a, b]) });
-        assert_eq!(worst(&report), Some(Severity::Fatal));
+        assert_eq!(worst(&report), Some(Severity::Degrade));
     }
     let mut request = chat();
     request.tool_choice = Some(ToolChoice::Required);

@@ -221,7 +221,7 @@ fn report_tool(tool: &Tool<'_>, report: &mut Reporter<'_>) {
             report.string(&tool.name, Severity::Fatal, reason);
         }
         ToolKind::Server { raw, .. } => {
-            return report.piece(raw.as_str(), Severity::Fatal, "a server tool without equivalent");
+            return report.server_tool(raw);
         }
     }
     if tool.strict == Some(true) {

@@ -419,7 +419,7 @@ fn what_is_lost_is_reported() {
                 let kind = ToolKind::Server { kind: text("s"), raw: Raw::literal("{}") };
                 r.tools = vec![Tool { kind, ..tool("f") }];
             },
-            &[Fatal],
+            &[Degrade],
         ),
         (&|r| r.turns[0].name = Some(text("n")), &[Ignore]),
         (&|r| r.output = Some(OutputFormat::Other(Raw::literal("{}"))), &[Degrade]),

@@ -10,7 +10,7 @@ use crate::protocol::json::{Cursor, JsonStr, Kind, ObjectWriter, Raw, push_str};
 use crate::protocol::model::{Request, Rest, Spelling, Tool, ToolChoice, ToolKind};
 use crate::protocol::report::{Reporter, Severity};
 
-use Severity::{Degrade, Fatal, Ignore};
+use Severity::{Degrade, Ignore};
 
 /// Reads the objects of `tools`: each holds a list of functions, or tools of the vendor by name,
 /// or both.
@@ -157,7 +157,7 @@ pub(super) fn write(
     for tool in &request.tools {
         match &tool.kind {
             ToolKind::Server { raw, .. } => {
-                report.piece(raw.as_str(), Fatal, "a tool that another vendor runs");
+                report.server_tool(raw);
             }
             _ if is_hidden(request, &tool.name) => {}
             _ => functions.push(tool),

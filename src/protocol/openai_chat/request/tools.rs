@@ -317,8 +317,7 @@ fn write_format(inner: &mut ObjectWriter<'_>, format: &Raw<'_>) {
 
 fn report_tool(tool: &Tool<'_>, report: &mut Reporter<'_>) {
     if let ToolKind::Server { raw, .. } = &tool.kind {
-        report.piece(raw.as_str(), Severity::Fatal, "a server tool without equivalent");
-        return;
+        return report.server_tool(raw);
     }
     if let Some(CacheMark(mark)) = &tool.cache {
         report.piece(mark.as_str(), Severity::Ignore, "no cache marks in Chat Completions");

@@ -132,7 +132,7 @@ fn is_offered(tool: &Tool<'_>) -> bool {
 
 fn report_tool(tool: &Tool<'_>, report: &mut Reporter<'_>) {
     if let ToolKind::Server { raw, .. } = &tool.kind {
-        report.piece(raw.as_str(), Severity::Fatal, "a tool that another vendor runs");
+        report.server_tool(raw);
         return;
     }
     if let Some(CacheMark(mark)) = &tool.cache {

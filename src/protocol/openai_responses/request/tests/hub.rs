@@ -346,7 +346,6 @@ fn what_only_the_vendor_knows_is_refused_elsewhere() {
         (json!({"input": [{"id": "msg_1"}]}), "/input/0"),
         (json!({"input": [{"type": "compaction", "encrypted_content": "g"}]}), "/input/0"),
         (json!({"input": [{"type": "computer_call_output", "call_id": "c"}]}), "/input/0"),
-        (json!({"tools": [{"type": "file_search", "vector_store_ids": []}]}), "/tools/0"),
     ];
     for (request, pointer) in rows {
         for protocol in [OpenAiChat, Anthropic] {
@@ -364,7 +363,7 @@ fn a_call_of_codex_reaches_others() {
         "parallel_tool_calls": false, "prompt_cache_key": "k", "client_metadata": {"a": "b"},
         "reasoning": {"effort": "medium", "summary": "auto"},
         "tools": [{"type": "function", "name": "shell", "description": "d", "strict": false,
-            "parameters": {"type": "object", "properties": {}}}],
+            "parameters": {"type": "object", "properties": {}}}, {"type": "web_search"}],
         "input": [
             {"type": "message", "role": "developer",
                 "content": [{"type": "input_text", "text": "d"}]},
