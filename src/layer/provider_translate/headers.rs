@@ -1,11 +1,12 @@
 //! Headers of translated requests and answers. Pure.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
+use super::rate_limits;
 use crate::body::{EVENT_STREAM, JSON, drop_body_headers};
 use crate::context::{KeyHeaders, UpstreamKey};
 use crate::protocol::report::TranslationReport;
@@ -120,6 +121,7 @@ pub(super) fn translate_response(
     layout: Layout,
 ) {
     drop_body_headers(headers);
+    rate_limits::translate(headers, to, SystemTime::now());
     // A stream in the form of one array is JSON in pieces.
     let content_type = if stream && !layout.json_array { EVENT_STREAM } else { JSON };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

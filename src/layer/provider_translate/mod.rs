@@ -78,6 +78,7 @@ mod keep;
 mod layer;
 mod plan;
 mod prepare;
+mod rate_limits;
 mod service;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{json as parse, write_request, write_response};
-use crate::protocol::json::JsonStr;
+use crate::protocol::json::{JsonStr, Number};
 use crate::protocol::model::{Content, Place, Role, SealKind, Show, Stop, StopReason, Vendor};
 use crate::protocol::openai_chat::{request, response};
 use crate::protocol::report::{Reporter, Severity};
@@ -92,7 +92,7 @@ fn thinking_in_dialects() {
             (mode, effort, show),
             "{members}"
         );
-        assert_eq!(reasoning.budget.as_ref().and_then(|it| it.as_u64()), budget, "{members}");
+        assert_eq!(reasoning.budget.as_ref().and_then(Number::as_u64), budget, "{members}");
         // What was understood is no loss to anybody.
         let mut report = Reporter::new(&text);
         report.rest(&reasoning.rest);
