@@ -19,6 +19,7 @@ use crate::test_helpers::{Frames, Step, steps};
 
 mod dialects;
 mod listed;
+mod profiles;
 mod silence;
 
 const MESSAGES: &str =

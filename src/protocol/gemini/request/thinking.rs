@@ -1,7 +1,6 @@
 //! How much to think: `thinkingConfig`, and the words and counts of other protocols in its terms.
 
 use super::settings::number;
-use crate::protocol::Protocol;
 use crate::protocol::gemini::wire::{Result, camel, keep, skip};
 use crate::protocol::json::{Cursor, Kind, Number, ObjectWriter};
 use crate::protocol::model::{Effort, Reasoning, ReasoningMode, Request, Show};
@@ -68,7 +67,8 @@ impl Thinking {
         report: &mut Reporter<'_>,
     ) -> Self {
         let reasoning = &request.reasoning;
-        let mut degrade = |reason| report.member(member(request), Severity::Degrade, reason);
+        let mut degrade =
+            |reason| report.member(request.thinking_member(), Severity::Degrade, reason);
         let amount = Amount::wanted(reasoning, target, &mut degrade);
         let thinks = matches!(reasoning.mode, Some(ReasoningMode::On | ReasoningMode::Adaptive));
         let show = match reasoning.show {
@@ -136,17 +136,6 @@ impl Amount {
             (None, Some(effort)) => Some(Self::Tokens(target.budget_of(effort))),
             (None, None) => reasoning.mode.map(|_| Self::Dynamic),
         }
-    }
-}
-
-/// Where the origin says how much to think.
-fn member(request: &Request<'_>) -> &'static str {
-    match request.origin {
-        Protocol::Anthropic => "thinking",
-        Protocol::OpenAiChat => "reasoning_effort",
-        Protocol::OpenAiResponses => "reasoning",
-        Protocol::Gemini => "generationConfig",
-        Protocol::DashScope => "parameters",
     }
 }
 

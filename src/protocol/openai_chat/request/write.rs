@@ -45,9 +45,10 @@ pub fn write(
     write_limit(request, target, &mut object);
     write_sampling(request, &mut object, report);
     let said = own && dialect::write(&request.reasoning, &mut object);
-    let effort = match own {
-        true => request.reasoning.effort.filter(|_| !said),
-        false => settings::effort(request, target, report),
+    let effort = if own {
+        request.reasoning.effort.filter(|_| !said)
+    } else {
+        settings::effort(request, target, report)
     };
     if let Some(effort) = effort {
         object.plain("reasoning_effort", effort.as_str());
