@@ -241,6 +241,15 @@ fn severity_of(member: &str, value: &Raw<'_>) -> Severity {
         "background" | "truncation" | "context_management" => Severity::Degrade,
         // Of DashScope: ids of tokens to stop at, what is searched and how to translate.
         "stop" | "enable_search" | "translation_options" | "plugins" => Severity::Degrade,
+        // Gemini's `generationConfig`, in both of its spellings.
+        "responseModalities"
+        | "response_modalities"
+        | "speechConfig"
+        | "speech_config"
+        | "imageConfig"
+        | "image_config"
+        | "mediaResolution"
+        | "media_resolution" => Severity::Degrade,
         _ => Severity::Ignore,
     }
 }

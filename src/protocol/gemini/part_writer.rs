@@ -354,6 +354,9 @@ pub(super) fn media_beside<'r, 'a>(
 
 /// Models do not look into a file to learn what it is.
 fn media_type_of_uri(kind: MediaKind, uri: &str) -> Option<&'static str> {
+    if is_video_site(uri) {
+        return Some("video/mp4");
+    }
     let told = media_type_of_path(uri);
     // What lies at the vendor has its type there.
     told.or_else(|| (!is_uploaded(uri) || uri.starts_with("gs://")).then(|| usual_media_type(kind)))
@@ -376,5 +379,8 @@ pub(super) fn is_made_up(id: &str) -> bool {
     let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     let count = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     (tail.len() == 24 && tail.bytes().all(hex))
-        || tail.split_once('_').is_some_and(|(turn, n)| count(turn) && count(n))
+        || tail
+            .trim_end_matches('_')
+            .split_once('_')
+            .is_some_and(|(turn, n)| count(turn) && count(n))
 }

@@ -177,7 +177,12 @@ impl<'r> Walk<'r> {
             "type" => self.types(&value, flat),
             "nullable" => flat.nullable |= is_true(&value),
             "const" if flat.values.is_none() => flat.values = Some(vec![value]),
-            "enum" if flat.values.is_none() => flat.values = Some(items(&value)),
+            "enum" if flat.values.is_none() => {
+                let values = items(&value);
+                flat.nullable |= values.iter().any(|value| value.kind() == Kind::Null);
+                flat.values = Some(values);
+            }
+            "const" | "enum" => self.lose(&value),
             "properties" => {
                 for (name, schema) in members(&value) {
                     flat.property(name, schema);
@@ -349,6 +354,8 @@ impl<'r> Walk<'r> {
             };
             match fits {
                 true => object.raw(keyword.name, value),
+                // Of several types another takes it.
+                false if flat.types.len() > 1 => {}
                 false => self.hint(value),
             }
         }

@@ -170,6 +170,7 @@ fn made_up_ids() {
         ("call_00112233445566778899AABB", false),
         ("call_00112233445566778899aab", false),
         ("call_3_0", true),
+        ("call_3_0_", true),
         ("call_3_", false),
         ("call_1", false),
         ("call_a_1", false),
