@@ -12,10 +12,19 @@ use crate::protocol::report::Severity;
 pub(super) struct Message<'r, 'a> {
     pub(super) role: Role,
     pub(super) parts: Vec<&'r Part<'a>>,
+    /// It answers calls. What the user says beside that stands in a content of its own, as in all
+    /// traffic that was seen.
+    results: bool,
+}
+
+impl<'r, 'a> Message<'r, 'a> {
+    pub(super) fn new(role: Role, parts: Vec<&'r Part<'a>>) -> Self {
+        Self { role, parts, results: false }
+    }
 }
 
 /// Drops what Gemini cannot carry, joins neighbours of one role, and puts all results of a batch
-/// of calls, in the order of the calls, at the head of the content right behind it.
+/// of calls, in the order of the calls, into one content right behind it.
 pub(super) fn arrange<'r, 'a>(
     request: &'r Request<'a>,
     writer: &mut PartWriter<'_, '_>,
@@ -27,7 +36,7 @@ pub(super) fn arrange<'r, 'a>(
         }
         writer.report.rest(&turn.rest);
         let parts = turn.parts.iter().filter(|part| writer.carries(part)).collect();
-        push_joined(&mut messages, Message { role: turn.role, parts });
+        push_joined(&mut messages, Message::new(turn.role, parts));
     }
     place_results(messages, writer)
 }
@@ -35,7 +44,9 @@ pub(super) fn arrange<'r, 'a>(
 fn push_joined<'r, 'a>(messages: &mut Vec<Message<'r, 'a>>, message: Message<'r, 'a>) {
     match messages.last_mut() {
         _ if message.parts.is_empty() => {}
-        Some(last) if last.role == message.role => last.parts.extend(message.parts),
+        Some(last) if last.role == message.role && last.results == message.results => {
+            last.parts.extend(message.parts);
+        }
         _ => messages.push(message),
     }
 }
@@ -46,19 +57,11 @@ fn place_results<'r, 'a>(
 ) -> Vec<Message<'r, 'a>> {
     let batches = take_results(&mut messages, writer);
     let mut placed = Vec::with_capacity(messages.len() + 1);
-    let mut behind = Vec::new();
-    for (mut message, batch) in messages.into_iter().zip(batches) {
-        if message.role == Role::User {
-            behind.append(&mut message.parts);
-            message.parts = std::mem::take(&mut behind);
-        } else {
-            let parts = std::mem::take(&mut behind);
-            push_joined(&mut placed, Message { role: Role::User, parts });
-        }
+    for (message, batch) in messages.into_iter().zip(batches) {
         push_joined(&mut placed, message);
-        behind = batch.in_order(writer);
+        let results = batch.in_order(writer);
+        push_joined(&mut placed, Message { results: true, ..Message::new(Role::User, results) });
     }
-    push_joined(&mut placed, Message { role: Role::User, parts: behind });
     placed
 }
 

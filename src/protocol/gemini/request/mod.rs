@@ -6,7 +6,7 @@
 //! What came from Gemini is written back as it stood: the conversation from the hub, where each
 //! part that has another form there keeps itself, and tools and settings as a whole. What came
 //! from elsewhere is brought under the rules of Gemini: instructions in `systemInstruction`, turns
-//! that alternate, all results of a batch of calls in one content right behind it.
+//! joined where they are one side's, all results of a batch of calls in one content right behind it.
 //!
 //! A picture or document at a URL goes as `fileData`. Files of the vendor, its storage (`gs://`)
 //! and YouTube are always taken; whether a model fetches any other URL depends on the model, so

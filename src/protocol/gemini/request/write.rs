@@ -72,7 +72,7 @@ impl<'x, 'a> Writer<'x, 'a, '_> {
         let mut system = self.hoisted();
         if messages.is_empty() && !system.is_empty() {
             // Gemini demands a content.
-            messages.push(Message { role: Role::User, parts: std::mem::take(&mut system) });
+            messages.push(Message::new(Role::User, std::mem::take(&mut system)));
         }
         self.system(&system);
         self.contents(&messages, target);

@@ -471,7 +471,7 @@ fn schemas() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 256, ..Config::default() })]
+    #![proptest_config(Config { cases: 64, ..Config::default() })]
 
     #[test]
     fn whatever_comes_only_known_keywords_are_written(schema in schemas()) {

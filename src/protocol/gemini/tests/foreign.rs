@@ -86,9 +86,8 @@ fn results_follow_their_calls_in_their_order() {
                 {"functionCall": {"id": "toolu_2", "name": "g", "args": {}}}]},
             {"role": "user", "parts": [
                 {"functionResponse": {"id": "toolu_1", "name": "f", "response": {"error": "gone"}}},
-                {"functionResponse": {"id": "toolu_2", "name": "g", "response": {"b": [2]}}},
-                {"text": "between"},
-                {"text": "and"}]}
+                {"functionResponse": {"id": "toolu_2", "name": "g", "response": {"b": [2]}}}]},
+            {"role": "user", "parts": [{"text": "between"}, {"text": "and"}]}
         ])
     );
     assert!(translated.report.is_empty(), "{}", translated.report);
@@ -136,8 +135,7 @@ fn media_of_results_stand_where_the_model_looks() {
     assert_eq!(parts.len(), 3);
     assert_eq!(parts[0]["functionResponse"]["response"], json!({"output": "see"}));
     assert_eq!(parts[2], data);
-    let mut target = Target::default();
-    target.media_in_results = true;
+    let target = Target { media_in_results: true, ..Target::default() };
     let (value, _) = translated(Anthropic, &body, &target);
     let parts = value["contents"][2]["parts"].as_array().unwrap();
     assert_eq!(parts.len(), 2);
@@ -172,8 +170,7 @@ fn signatures_and_what_stands_for_them() {
         (vec![Some(seal(Vendor::OpenAi)), None], true, [Some(stand_in), None]),
         (vec![Some(seal(Vendor::Gateway)), None], false, [None, None]),
     ] {
-        let mut target = Target::default();
-        target.stand_in_signatures = asked;
+        let target = Target { stand_in_signatures: asked, ..Target::default() };
         let mut parts = vec![Part::text(JsonStr::from_plain("so"))];
         parts.extend(calls.into_iter().map(|seal| call("x", seal)));
         let value = written(&asking(vec![(Role::Assistant, parts)]), &target);
@@ -303,9 +300,8 @@ fn media() {
 fn thinking() {
     use ReasoningMode::{Adaptive, Off, On};
     let tokens = Target::default();
-    let mut words = Target::default();
-    words.thinking = ThinkingScale::Words;
-    words.efforts = (Effort::Low, Effort::High);
+    let thinking = ThinkingScale::Words;
+    let mut words = Target { thinking, efforts: (Effort::Low, Effort::High), ..Target::default() };
     type Row = (Option<ReasoningMode>, Option<Effort>, Option<u64>, Option<Show>, Value, Value);
     let rows: [Row; 12] = [
         (None, None, None, None, json!(null), json!(null)),
@@ -432,8 +428,7 @@ fn schemas_in_either_language() {
     let config = json!({"responseMimeType": "application/json",
         "responseJsonSchema": {"type": "integer"}});
     assert_eq!(value["generationConfig"], config);
-    let mut target = Target::default();
-    target.json_schema = false;
+    let target = Target { json_schema: false, ..Target::default() };
     let (value, translated) = translated(OpenAiChat, &body, &target);
     assert_eq!(
         value["tools"],

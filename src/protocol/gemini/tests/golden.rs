@@ -22,8 +22,7 @@ const FOLDERS: [(&str, Protocol); 3] = [
 const WRONG: [&str; 1] = ["cliproxy--groups-non-contiguous-parallel-tool-outputs"];
 
 fn translated(from: Protocol, path: &Path) -> Value {
-    let mut target = Target::default();
-    target.json_schema = false;
+    let target = Target { json_schema: false, ..Target::default() };
     let mode = Mode::Lenient;
     let options = RequestOptions { target: &target, mode, ..RequestOptions::default() };
     let body = fs::read(path.join("input.json")).unwrap();
