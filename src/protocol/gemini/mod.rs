@@ -26,6 +26,7 @@ pub(in crate::protocol) mod path;
 
 mod chunk;
 mod finish;
+mod media;
 mod part_writer;
 mod parts;
 mod schema;

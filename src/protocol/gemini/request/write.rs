@@ -183,13 +183,29 @@ fn push(out: &mut BytesMut, raw: &Raw<'_>) {
 }
 
 fn native_turn(parts: &mut PartWriter<'_, '_>, turn: &Turn<'_>, array: &mut ArrayWriter<'_>) {
-    if let Some(source) = turn.rest.source() {
+    let Some(source) = turn.rest.source() else {
+        return array.object(|object| {
+            object.plain("role", role(turn.role));
+            object.array("parts", |array| parts.parts(&turn.parts, array));
+            turn.rest.write(object);
+        });
+    };
+    if source.kind() != Kind::Object {
         return push(array.item(), source);
     }
     array.object(|object| {
-        object.plain("role", role(turn.role));
-        object.array("parts", |array| parts.parts(&turn.parts, array));
-        turn.rest.write(object);
+        // The reader kept an object. Its parts are taken from the hub all the same: a seal may
+        // have been taken out of its envelope.
+        let _ = source.cursor().object(|key, c| {
+            let value = c.raw()?;
+            match &*camel(&key) {
+                "parts" if value.kind() == Kind::Array => {
+                    object.array(key.escaped(), |array| parts.parts(&turn.parts, array));
+                }
+                _ => object.raw(key.escaped(), &value),
+            }
+            Ok(())
+        });
     });
 }
 

@@ -12,6 +12,7 @@ mod flat;
 mod standard;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub(super) use adapter::Adapter;
 pub(super) use standard::standard;

@@ -5,7 +5,8 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use proptest::test_runner::Config;
 use serde_json::{Map, Value, json};
 
-use super::adapter::{MAX_SCHEMA_CHAIN, MAX_SCHEMA_DEPTH, MAX_SCHEMA_WORK};
+use super::adapter::{MAX_SCHEMA_DEPTH, MAX_SCHEMA_WORK};
+use super::walk::MAX_SCHEMA_CHAIN;
 use super::{Adapter, is_empty_object, standard};
 use crate::protocol::json::Raw;
 use crate::protocol::report::{Reporter, Severity};

@@ -11,6 +11,7 @@ use crate::protocol::model::{
     Content, Effort, Instruction, Part, Place, Reasoning, ReasoningMode, Request, Rest, Role, Seal,
     SealKind, Show, Spelling, ToolArguments, ToolCall, ToolCallKind, Turn, Vendor,
 };
+use crate::protocol::profile::Profiles;
 use crate::protocol::report::{Mode, Reporter, Severity};
 use crate::protocol::translate::{RequestOptions, TranslatedRequest};
 use crate::protocol::{Protocol, Target, ThinkingScale, translate};
@@ -18,7 +19,9 @@ use crate::protocol::{Protocol, Target, ThinkingScale, translate};
 use Severity::{Degrade, Fatal, Ignore};
 
 fn translated(from: Protocol, body: &Value, target: &Target) -> (Value, TranslatedRequest) {
-    let options = RequestOptions { target, mode: Mode::Lenient, ..RequestOptions::default() };
+    let profiles = Profiles::always(target.clone());
+    let mode = Mode::Lenient;
+    let options = RequestOptions { profiles: &profiles, mode, ..RequestOptions::default() };
     let body = body.to_string();
     let translated = translate::request(from, Protocol::Gemini, body.as_bytes(), &options);
     let translated = translated.unwrap_or_else(|e| panic!("{body}: {e}"));

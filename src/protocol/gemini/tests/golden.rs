@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::corpus::{cases, parse};
 use crate::protocol::gemini::wire::camel;
 use crate::protocol::json::JsonStr;
+use crate::protocol::profile::Profiles;
 use crate::protocol::report::Mode;
 use crate::protocol::translate::RequestOptions;
 use crate::protocol::{Protocol, Target, translate};
@@ -23,8 +24,8 @@ const WRONG: [&str; 1] = ["cliproxy--groups-non-contiguous-parallel-tool-outputs
 
 fn translated(from: Protocol, path: &Path) -> Value {
     let target = Target { json_schema: false, ..Target::default() };
-    let mode = Mode::Lenient;
-    let options = RequestOptions { target: &target, mode, ..RequestOptions::default() };
+    let (profiles, mode) = (Profiles::always(target), Mode::Lenient);
+    let options = RequestOptions { profiles: &profiles, mode, ..RequestOptions::default() };
     let body = fs::read(path.join("input.json")).unwrap();
     let translated = translate::request(from, Protocol::Gemini, &body, &options);
     parse(&translated.unwrap_or_else(|e| panic!("{path:?}: {e}")).body)

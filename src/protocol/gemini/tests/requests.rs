@@ -76,11 +76,17 @@ fn another_model_is_asked_for_in_the_body_too() {
 
 #[test]
 fn edits_of_the_conversation_are_written() {
-    let text = r#"{"contents":[{"role":"user","parts":[{"text":"Hi"}]}]}"#;
-    let mut request = read(text);
-    request.turns[0].parts.push(Part::text(JsonStr::from_plain("Ho")));
-    let parts = json!([{"text": "Hi"}, {"text": "Ho"}]);
-    assert_eq!(write(&request, text)["contents"][0]["parts"], parts);
+    for text in [
+        r#"{"contents":[{"role":"user","parts":[{"text":"Hi"}]}]}"#,
+        r#"{"contents":[{"parts":[{"text":"Hi"}],"yet":1}]}"#,
+        r#"{"contents":[{"role":"function","parts":[{"text":"Hi"}]}]}"#,
+    ] {
+        let mut request = read(text);
+        request.turns[0].parts.push(Part::text(JsonStr::from_plain("Ho")));
+        let mut wanted = parse(text.as_bytes());
+        wanted["contents"][0]["parts"] = json!([{"text": "Hi"}, {"text": "Ho"}]);
+        assert_eq!(write(&request, text), wanted);
+    }
 }
 
 #[test]
