@@ -19,8 +19,10 @@ pub(super) struct KeepAlive {
 }
 
 impl KeepAlive {
-    /// Tells of each `interval` of silence.
+    /// Tells of each `interval` of silence; one that is zero, or longer than a year, never comes.
     pub(super) fn new(interval: Duration) -> Self {
+        const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        let interval = if interval.is_zero() { LONGEST } else { interval.min(LONGEST) };
         Self { interval, last: Instant::now(), sleep: None }
     }
 

@@ -3,11 +3,12 @@
 //! Gemini names the model and the action in the path, DashScope asks for a stream by a header.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// What a request said outside of its body.
-#[derive(Debug, Clone, Copy)]
+/// What a request said outside of its body. `Debug` shows no more than the path.
+#[derive(Clone, Copy)]
 pub struct Head<'a> {
     /// The path, percent-encoded as it came.
     pub path: &'a str,
@@ -15,6 +16,12 @@ pub struct Head<'a> {
     pub query: Option<&'a str>,
     /// The headers.
     pub headers: &'a HeaderMap,
+}
+
+impl fmt::Debug for Head<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// Where a request goes.

@@ -3,8 +3,8 @@
 use super::Protocol;
 use super::json::{JsonStr, Number, Raw};
 use super::model::{
-    Candidate, Content, Delta, FaultKind, Part, PartStart, Response, Rest, Seal, Spelling,
-    StreamEvent, ToolArguments, ToolCall, Usage,
+    Candidate, Content, Delta, FaultKind, MediaSource, Part, PartStart, Response, Rest, Seal,
+    Spelling, StreamEvent, ToolArguments, ToolCall, Usage,
 };
 use super::translate::TranslateError;
 
@@ -72,7 +72,10 @@ impl Fold {
                 self.response.rest = rest.into_owned();
             }
             StreamEvent::PartStart { index, candidate, part, rest } => {
-                self.grow(PART_OVERHEAD);
+                self.grow(PART_OVERHEAD + size_of_start(&part) + size_of_rest(&rest));
+                if self.failure.is_some() {
+                    return;
+                }
                 self.parts.push(Open {
                     index,
                     candidate,
@@ -223,6 +226,32 @@ fn joined(pieces: Vec<(u32, Raw<'static>)>) -> Option<Raw<'static>> {
     }
     let whole = format!(r#"{{"content":{},"refusal":{}}}"#, list(&content), list(&refusal));
     Raw::parse_owned(whole).ok()
+}
+
+fn size_of_rest(rest: &Rest<'_>) -> usize {
+    rest.0.iter().map(|(key, raw)| key.escaped().len() + raw.as_str().len()).sum()
+}
+
+/// What a part brings whole.
+fn size_of_start(start: &PartStart<'_>) -> usize {
+    match start {
+        PartStart::Text { citations } => citations.as_ref().map_or(0, |raw| raw.as_str().len()),
+        PartStart::Refusal => 0,
+        PartStart::Reasoning { seal } => seal.as_ref().map_or(0, |seal| seal.data.escaped().len()),
+        PartStart::ToolCall { id, name, seal, .. } => {
+            let seal = seal.as_ref().map_or(0, |seal| seal.data.escaped().len());
+            id.escaped().len() + name.escaped().len() + seal
+        }
+        PartStart::Media(media) => match &media.source {
+            MediaSource::Base64 { data, .. } | MediaSource::Text { data, .. } => {
+                data.escaped().len()
+            }
+            MediaSource::Url(text) | MediaSource::File(text) => text.escaped().len(),
+            MediaSource::Parts { .. } => 0,
+            MediaSource::Other(raw) => raw.as_str().len(),
+        },
+        PartStart::Other { raw, .. } => raw.as_str().len(),
+    }
 }
 
 /// What an empty part counts toward the limit, so that many empty ones are bounded too.

@@ -61,6 +61,7 @@ pub struct Loss {
 pub struct TranslationReport {
     losses: Vec<Loss>,
     uncounted: usize,
+    worst: Option<Severity>,
 }
 
 impl TranslationReport {
@@ -102,14 +103,15 @@ impl TranslationReport {
     }
 
     fn push(&mut self, loss: Loss) {
-        // A refusal must never hide behind the limit.
+        let worst = self.worst.replace(loss.severity.max(self.worst.unwrap_or(loss.severity)));
         if self.losses.len() < MAX_LOSSES {
             self.losses.push(loss);
-        } else if loss.severity == Severity::Fatal && self.refused_by(Mode::Default).is_none() {
+            return;
+        }
+        self.uncounted += 1;
+        // A refusal, in whatever mode, must never hide behind the limit.
+        if worst < Some(loss.severity) {
             self.losses[MAX_LOSSES - 1] = loss;
-            self.uncounted += 1;
-        } else {
-            self.uncounted += 1;
         }
     }
 }
@@ -368,10 +370,12 @@ mod tests {
         for _ in 0..MAX_LOSSES + 5 {
             reporter.member("m", Severity::Ignore, "x");
         }
+        reporter.member("d", Severity::Degrade, "z");
+        assert!(reporter.report.refused_by(Mode::Strict).is_some());
         reporter.member("f", Severity::Fatal, "y");
         let report = reporter.finish();
         assert_eq!(report.losses().len(), MAX_LOSSES);
-        assert_eq!(report.omitted(), 6);
+        assert_eq!(report.omitted(), 7);
         assert_eq!(report.refused_by(Mode::Default).unwrap().pointer, "/f");
         assert!(report.refused_by(Mode::Lenient).is_none());
     }

@@ -168,8 +168,12 @@ pub(super) fn finish<C, E>(
 ) -> Response<ResponseBody<C>> {
     let body = match collected {
         Ok(collected) => collected.bytes,
+        // Its status, and how long to wait, need no reading.
+        Err(_) if reading == Reading::Error => return finish_error(parts, b"", job),
         Err(CollectError::TooLarge) => return job.fail("the upstream's answer is too large"),
-        Err(CollectError::Body(_)) => return job.fail("the connection to the upstream broke"),
+        Err(CollectError::Body(_)) => {
+            return job.refuse(FaultKind::Transport, "the connection to the upstream broke");
+        }
     };
     if reading == Reading::Error {
         return finish_error(parts, &body, job);

@@ -116,6 +116,16 @@ pub(super) fn uri(
     }
 }
 
+/// Whether a path has segments that lead out of the upstream's base path, as whoever is behind us
+/// may read them.
+pub(super) fn climbs(path: &str) -> bool {
+    if !path.contains('.') && !path.contains('%') {
+        return false;
+    }
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    decoded.split(['/', '\\']).any(|segment| segment == "." || segment == "..")
+}
+
 /// The one model that a path below `/models/` asks for, percent-decoded.
 pub(super) fn asked_model(path: &str) -> Option<String> {
     let (before, last) = path.trim_end_matches('/').rsplit_once('/')?;

@@ -74,7 +74,9 @@ impl<S> PendingCall<S> {
                 drop_body_headers(&mut self.parts.headers);
                 collected.bytes = opened.freeze();
             }
-            if !self.exchange.is_limited() && self.upstream.model_map().is_empty() {
+            let plain =
+                self.upstream.model_map().is_empty() && self.upstream.own_dialect().is_none();
+            if plain && !self.exchange.is_limited() {
                 return Ok(RewriteBody::collected(collected));
             }
         }

@@ -80,6 +80,9 @@ where
             return ResponseFuture::refuse(caller, error);
         }
         if let Plan::Pass | Plan::Edit(_) = plan {
+            if plan::climbs(request.uri().path()) {
+                return ResponseFuture::refuse(caller, &plan::bad_path());
+            }
             match plan::uri(route, &upstream, request.uri()) {
                 Ok(uri) => *request.uri_mut() = uri,
                 Err(_) => return ResponseFuture::refuse(caller, &plan::bad_path()),

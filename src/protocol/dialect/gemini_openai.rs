@@ -1,5 +1,6 @@
 use super::{Dialect, DialectError, Outgoing};
 use crate::protocol::json::Raw;
+use crate::protocol::report::{Loss, Severity};
 
 /// The endpoint at which Gemini speaks Chat Completions:
 /// `https://generativelanguage.googleapis.com/v1beta/openai`.
@@ -35,6 +36,16 @@ impl Dialect for GeminiOpenAi {
             return Ok(());
         }
         let thinks = thoughts.is_some() || budget.is_some();
+        let mut lose = |name: &str, reason| {
+            let (pointer, severity) = (format!("/{name}"), Severity::Degrade);
+            request.report.add(Loss { pointer, reason, severity });
+        };
+        if own("seed").is_some() {
+            lose("seed", "the endpoint refuses it");
+        }
+        if budget.is_some() && own("reasoning_effort").is_some() {
+            lose("reasoning_effort", "the endpoint refuses it beside a budget");
+        }
         if thinks && extra.is_some() {
             return Err(DialectError("thinking is set beside extra_body and inside of it"));
         }

@@ -92,8 +92,7 @@ pub enum AnswerPiece {
     Error,
 }
 
-/// A request that is ready to be sent.
-#[derive(Debug)]
+/// A request that is ready to be sent. `Debug` shows no more than the path.
 pub struct Outgoing<'r> {
     /// Where it goes, whole.
     pub uri: &'r mut Uri,
@@ -103,6 +102,12 @@ pub struct Outgoing<'r> {
     pub body: &'r mut BytesMut,
     /// Takes what the dialect cannot carry.
     pub report: &'r mut TranslationReport,
+}
+
+impl fmt::Debug for Outgoing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").field("path", &self.uri.path()).finish_non_exhaustive()
+    }
 }
 
 impl Outgoing<'_> {

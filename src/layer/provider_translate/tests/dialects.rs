@@ -79,7 +79,7 @@ async fn a_strict_caller_is_told_what_a_dialect_drops() {
 #[tokio::test]
 async fn geminis_chat_endpoint() {
     let base = Upstream::new("http://g/v1beta/openai#", Protocol::OpenAiChat).unwrap();
-    let layer = ProviderTranslateLayer::to(base.dialect(GeminiOpenAi));
+    let layer = ProviderTranslateLayer::to(base.dialect(GeminiOpenAi)).vendors_change(true);
     let body = CHAT.replacen('{', r#"{"seed":7,"thinking_budget":100,"#, 1);
     let answer = (200, "application/json", vec![CHAT_ANSWER.into()]);
     let (response, seen) = send(layer, post("/v1/chat/completions", &body), answer).await;

@@ -114,3 +114,16 @@ async fn what_only_one_protocol_has_is_passed_or_refused() {
     let message = &body_json(response).await["error"]["message"];
     assert_eq!(message, "an upstream of protocol anthropic has no such endpoint");
 }
+
+#[tokio::test]
+async fn no_path_climbs_out_of_the_base() {
+    for path in ["/v1/../../other/x", "/v1/%2e%2e/x", "/v1/a%2f..%2fx", "/v1/./x"] {
+        let layer = ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat));
+        let (response, seen) = send(layer, post(path, "{}"), (200, "", vec![])).await;
+        assert!(seen.is_none(), "{path}");
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{path}");
+    }
+    let layer = ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat));
+    let (_, seen) = send(layer, post("/v1/a..b/..c", "{}"), (200, "", vec![])).await;
+    assert!(seen.is_some());
+}

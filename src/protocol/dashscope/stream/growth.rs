@@ -11,7 +11,8 @@
 //!   model says it twice in a row, are snapshots.
 //! - The same text again may be either, too (`ha`, then `ha`). It is a repetition where something
 //!   that comes later in a message moved in the same event.
-//! - Arguments are a JSON object, and `{` cannot stand behind itself: they never have to wait.
+//! - Arguments are a JSON object, and a `{` stands only at their beginning and where a value may:
+//!   behind anything else they never have to wait.
 //! - What another field of the stream showed decides where there is doubt.
 //! - Doubt that is left at the end of a field: a text that went on is a snapshot, one that came
 //!   again is a piece.
@@ -98,7 +99,7 @@ impl Growth {
     fn judge(&self, text: &JsonStr<'_>, hints: Hints) -> Option<Mode> {
         let Some(more) = text.behind(&self.text) else { return Some(Mode::Pieces) };
         let sure = hints.leaning == Some(Mode::Snapshots)
-            || (hints.json && self.text.starts_with('{'))
+            || (hints.json && self.text.starts_with('{') && !object_may_follow(&self.text))
             || if more.is_empty() { hints.passed } else { self.grown || is_varied(&self.text) };
         if sure {
             return Some(Mode::Snapshots);
@@ -191,6 +192,13 @@ fn is_varied(text: &str) -> bool {
     let mut seen = [false; 256];
     text.bytes().for_each(|byte| seen[usize::from(byte)] = true);
     text.len() >= SURE_LENGTH && seen.iter().filter(|seen| **seen).count() >= SURE_VARIETY
+}
+
+/// Whether the next piece of such arguments may begin with an object.
+fn object_may_follow(arguments: &str) -> bool {
+    let escaped_space = |text: &str| text.trim_end_matches("\\n").trim_end().len();
+    let end = escaped_space(arguments);
+    arguments[..end].ends_with([':', ',', '['])
 }
 
 #[cfg(test)]

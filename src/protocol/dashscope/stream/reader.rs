@@ -247,7 +247,7 @@ impl Reader {
         }
         match calls {
             Some(calls) => {
-                self.each(&calls, CallPiece::read, &mut |reader, call| reader.call(at, call, sink))
+                self.each(&calls, CallPiece::read, &mut |reader, call| reader.call(at, &call, sink))
             }
             None => Ok(()),
         }
@@ -363,10 +363,10 @@ impl Reader {
     }
 
     /// A fragment of a tool call. The part begins when the name is known.
-    fn call(&mut self, at: usize, piece: CallPiece<'_>, sink: Sink<'_>) -> Step {
+    fn call(&mut self, at: usize, piece: &CallPiece<'_>, sink: Sink<'_>) -> Step {
         self.candidates[at].called = true;
         let hints = Hints { leaning: self.learnt, passed: false, json: true };
-        let call = self.calls.of(at, &piece)?;
+        let call = self.calls.of(at, piece)?;
         let mut arguments = std::mem::take(&mut call.arguments);
         if let Some(index) = call.part {
             arguments.push(&piece.arguments, hints, &mut |more| send(index, more, sink));
@@ -375,20 +375,21 @@ impl Reader {
         }
         arguments.push(&piece.arguments, hints, &mut |more| call.held.push_str(more.escaped()));
         call.arguments = arguments;
-        call.hold(&piece)?;
+        call.hold(piece)?;
         if piece.name.is_empty() {
             return Ok(());
         }
-        let index = self.next_part;
-        call.part = Some(index);
         let id = JsonStr::from_escaped(call.id.clone());
         let held = JsonStr::from_escaped(std::mem::take(&mut call.held));
+        // Words that were held may need a part of their own, before this one has its number.
         self.flush(at, Words::Reasoning, sink);
         self.flush(at, Words::Text, sink);
         self.close_words(at, sink);
         let kind = ToolCallKind::Function;
-        let part = PartStart::ToolCall { id, name: piece.name, kind, seal: None, cache: None };
-        self.start_part(at, part, sink);
+        let name = piece.name.borrow();
+        let part = PartStart::ToolCall { id, name, kind, seal: None, cache: None };
+        let index = self.start_part(at, part, sink);
+        self.calls.of(at, piece)?.part = Some(index);
         if !held.is_empty() {
             send(index, held, sink);
         }

@@ -1,5 +1,7 @@
 //! What OpenAI demands of a schema before it holds a model to it.
 
+use std::collections::HashSet;
+
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, Raw};
 
 /// Whether a schema meets the rules of `strict`: every object in it closed, and each of its
@@ -54,7 +56,13 @@ fn check_object(c: &mut Cursor<'_>) -> Result<bool, JsonError> {
         }
         Ok(())
     })?;
-    Ok(fits && (!object || (closed && names.iter().all(|name| required.contains(name)))))
+    Ok(fits && (!object || (closed && all_required(&names, &required))))
+}
+
+/// Whether each name is in the other list; schemas may hold many of both.
+fn all_required(names: &[JsonStr<'_>], required: &[JsonStr<'_>]) -> bool {
+    let required: HashSet<_> = required.iter().map(JsonStr::decode).collect();
+    names.iter().all(|name| required.contains(&name.decode()))
 }
 
 #[cfg(test)]
