@@ -43,7 +43,7 @@ async fn contents_are_read_strictly() {
         (json!([results(json!([result]))]), "number of function response parts"),
         (json!([call, results(json!([result, result]))]), "number of function response parts"),
         (json!([call, user("x")]), "number of function response parts"),
-        (json!([call, call]), "immediately after"),
+        (json!([call]), "without a response"),
         (json!([call, results(json!([bare]))]), "no object"),
         (json!([forged, user("x")]), "Corrupted thought signature"),
     ] {

@@ -13,8 +13,8 @@ use super::read::{known, legal, list, nonempty, strings, text_of};
 use super::scenario::{Answer, Asked, Choice, Tool};
 use super::stream::Step;
 
-/// The signature of all thinking here.
-const SIGNATURE: &str = "CiQBdemo/signed+thought==";
+/// The signature of all thinking here: bytes in base64, which SDKs may spell in its other alphabet.
+const SIGNATURE: &str = "CiQBZGVtbz4+dGhvdWdodD8/c2lnbmVk";
 /// What histories of other models have in its place; the vendor takes it, plain or in base64.
 const SKIPPED: [&str; 2] =
     ["skip_thought_signature_validator", "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="];
@@ -195,13 +195,8 @@ fn read_contents(contents: &Value, asked: &mut Asked) -> Result<(), Refusal> {
                 }
                 read_user(parts, &mut open, asked)?;
             }
-            "model" if !open.is_empty() => {
-                return Err(Refusal::new(
-                    "Please ensure that function response turn comes immediately after a \
-                     function call turn",
-                ));
-            }
-            "model" => open = read_model(parts, asked)?,
+            // The official SDK keeps each chunk of a stream as a content of its own.
+            "model" => open.extend(read_model(parts, asked)?),
             _ => return Err(Refusal::new("Please use a valid role: user, model.")),
         }
     }
@@ -235,7 +230,8 @@ fn read_model<'a>(parts: &'a [Value], asked: &mut Asked) -> Result<Vec<&'a Value
     let mut calls = Vec::new();
     for part in parts {
         let signature = part["thoughtSignature"].as_str();
-        if signature.is_some_and(|s| s != SIGNATURE && !SKIPPED.contains(&s)) {
+        let ours = |s: &str| s.replace('-', "+").replace('_', "/") == SIGNATURE;
+        if signature.is_some_and(|s| !ours(s) && !SKIPPED.contains(&s)) {
             return Err(Refusal::new("Corrupted thought signature."));
         }
         if let Some(call) = part.get("functionCall") {
