@@ -102,12 +102,17 @@ pub(super) fn pass<C>(
     })
 }
 
+const ERROR_EVENT: &[u8] = b"event: error\n";
+
 /// An event of the caller's protocol that stands alone: that a passed stream broke, or is alive.
 fn event(caller: Protocol, write: impl FnOnce(&mut Transcoder, &mut BytesMut)) -> Option<Bytes> {
     let mut transcoder = Transcoder::new(caller, caller, Answer::new("", 0, 0)).ok()?;
     let mut out = BytesMut::new();
     write(&mut transcoder, &mut out);
-    (!out.is_empty()).then(|| out.freeze())
+    // A writer opens its stream before it fails; the one that passed is open, under another id.
+    let opening = out.windows(ERROR_EVENT.len()).position(|window| window == ERROR_EVENT);
+    let event = out.split_off(opening.unwrap_or_default());
+    (!event.is_empty()).then(|| event.freeze())
 }
 
 /// Decides by status and headers.

@@ -540,6 +540,39 @@ async fn a_passed_stream_that_breaks_says_so() {
 }
 
 #[tokio::test]
+async fn a_passed_stream_is_not_begun_a_second_time() {
+    for (path, protocol, error) in [
+        ("/v1/messages", Protocol::Anthropic, "event: error\n"),
+        ("/v1/chat/completions", Protocol::OpenAiChat, "data: {\"error\""),
+        ("/v1/responses", Protocol::OpenAiResponses, "event: error\n"),
+        ("/v1/models/m:streamGenerateContent", Protocol::Gemini, "data: {\"error\""),
+        ("/api/v1/services/aigc/text-generation/generation", Protocol::DashScope, "id:"),
+    ] {
+        let layer = ProviderTranslateLayer::to(upstream(protocol));
+        let answer = (200, "text/event-stream", vec!["data: {}\n\n".into(), Step::error("reset")]);
+        let (response, _) = send(layer, post(path, "{}"), answer).await;
+        let passed = text(steps(&mut response.into_body()));
+        let words = passed.strip_prefix("data: {}\n\n").unwrap();
+        assert!(words.starts_with(error), "{protocol}: {words}");
+        assert!(!words.contains("response.created"), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn the_pieces_of_one_document_are_no_events() {
+    let layer = ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat));
+    let body = r#"{"contents":[{"parts":[{"text":"Hi"}]}]}"#;
+    for (query, kind) in [("", "application/json"), ("?alt=sse", "text/event-stream")] {
+        let path = format!("/v1beta/models/m:streamGenerateContent{query}");
+        let answer = (200, "text/event-stream", chat_stream());
+        let (response, _) = send(layer.clone(), post(&path, body), answer).await;
+        assert_eq!(response.headers()["content-type"], kind);
+        let text = text(steps(&mut response.into_body()));
+        assert_eq!(text.starts_with('['), query.is_empty(), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn trailers_and_empty_answers_stay() {
     let layer = ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat));
     let body = MESSAGES.replace(r#""max_tokens":9"#, r#""max_tokens":9,"stream":true"#);
