@@ -116,8 +116,9 @@ impl Thinking {
             (Some(ReasoningMode::Off), _) | (_, Some(Effort::None)) => false,
             (mode, effort) => mode.is_some() || effort.is_some(),
         };
-        // Messages shows thinking unasked.
-        let unasked = request.origin == Protocol::Anthropic && asked;
+        // Messages and DashScope show thinking unasked.
+        let shows = matches!(request.origin, Protocol::Anthropic | Protocol::DashScope);
+        let unasked = shows && asked;
         let show = reasoning.show.or(unasked.then_some(Show::Summary));
         let off = reasoning.mode == Some(ReasoningMode::Off) || effort == Some(Effort::None);
         let summary = show.filter(|_| !off).and_then(settings::summary_word);
