@@ -1,11 +1,13 @@
 import anthropic
 import openai
 import pytest
+from google import genai
 
 from gateway import Gateway
 
 # Without UPSTREAM_PROTOCOL the proxy asks the demo in the caller's own protocol.
-UPSTREAMS = {"same": {}, "anthropic": {"UPSTREAM_PROTOCOL": "anthropic"}, "openai-chat": {"UPSTREAM_PROTOCOL": "openai-chat"}}
+PROTOCOLS = ("anthropic", "openai-chat", "openai-responses", "gemini", "dashscope")
+UPSTREAMS = {"same": {}, **{name: {"UPSTREAM_PROTOCOL": name} for name in PROTOCOLS}}
 
 
 @pytest.fixture(scope="session", params=UPSTREAMS)
@@ -27,6 +29,11 @@ def messages(gateway):
 def chat(gateway):
     with openai.OpenAI(base_url=gateway.url + "/v1", api_key="sk-test", max_retries=0) as client:
         yield client
+
+
+@pytest.fixture
+def gemini(gateway):
+    return genai.Client(api_key="sk-test", http_options={"base_url": gateway.url})
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What both kinds of client send."""
+"""What all kinds of client send."""
 
 import base64
 

@@ -10,35 +10,35 @@ import time
 import urllib.parse
 
 import anthropic
-import openai
 import pytest
 
+from callers import CALLERS
+from conftest import PROTOCOLS
 from gateway import BINARY, ROOT, Gateway
 
-PROTOCOLS = ["anthropic", "openai-chat"]
 KEYS = {"PROXY_ACCESS_KEY": "open-sesame", "UPSTREAM_API_KEY": "sk-upstream"}
+PATHS = {
+    "anthropic": "/v1/messages",
+    "openai-chat": "/v1/chat/completions",
+    "openai-responses": "/v1/responses",
+    "gemini": "/v1beta/models/demo-echo:generateContent",
+    "dashscope": "/api/v1/services/aigc/text-generation/generation",
+}
+CREDENTIALS = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
 
 pytestmark = pytest.mark.skipif("GATEWAY_URL" in os.environ, reason="these start proxies of their own")
+
+EACH_CALLER = pytest.mark.parametrize("caller", CALLERS.values(), ids=CALLERS)
+UPSTREAMS = pytest.mark.parametrize("upstream", PROTOCOLS)
 
 
 def messages_client(gateway, key="sk-caller"):
     return anthropic.Anthropic(base_url=gateway.url, api_key=key, max_retries=0)
 
 
-def chat_client(gateway, key="sk-caller"):
-    return openai.OpenAI(base_url=gateway.url + "/v1", api_key=key, max_retries=0)
-
-
-def say(client, text="hi", model="demo", **more):
-    """The text of an answer, whichever the client."""
-    asked = {"model": model, "messages": [{"role": "user", "content": text}], **more}
-    if isinstance(client, anthropic.Anthropic):
-        return client.messages.create(max_tokens=8192, **asked).content[-1].text
-    return client.chat.completions.create(**asked).choices[0].message.content
-
-
-CLIENTS = pytest.mark.parametrize("client", [messages_client, chat_client], ids=["messages", "chat"])
-UPSTREAMS = pytest.mark.parametrize("upstream", PROTOCOLS)
+def seen(caller, model="demo-echo", text="hi", **more):
+    """The request as it arrived at the demo."""
+    return json.loads(caller.ask([text], model, **more).text)
 
 
 def raw(gateway, method, target, headers=(), body=None):
@@ -51,30 +51,30 @@ def raw(gateway, method, target, headers=(), body=None):
     return result
 
 
-@CLIENTS
+@EACH_CALLER
 @UPSTREAMS
-def test_the_callers_credential_takes_the_upstreams_form(start, client, upstream):
-    seen = json.loads(say(client(start(UPSTREAM_PROTOCOL=upstream)), model="demo-echo"))
-    headers = dict(seen["headers"])
-    credential = headers.get("x-api-key") or headers["authorization"].removeprefix("Bearer ")
-    assert credential == "sk-caller"
-    path = {"anthropic": "/v1/messages", "openai-chat": "/v1/chat/completions"}[upstream]
-    assert (seen["method"], seen["path"]) == ("POST", path)
+def test_the_callers_credential_takes_the_upstreams_form(start, caller, upstream):
+    arrived = seen(caller(start(UPSTREAM_PROTOCOL=upstream).url, "sk-caller"))
+    headers = dict(arrived["headers"])
+    name = CREDENTIALS.get(upstream, "authorization")
+    shown = headers.keys() & {"x-api-key", "x-goog-api-key", "authorization"}
+    if caller.protocol != upstream:
+        assert shown == {name}
+        assert arrived["method"] == "POST" and arrived["path"] == PATHS[upstream]
+    assert all(headers[name].removeprefix("Bearer ") == "sk-caller" for name in shown)
     assert ("anthropic-version" in headers) == (upstream == "anthropic")
-    assert headers["content-type"] == "application/json"
-    assert int(headers["content-length"]) == seen["body"]["bytes"]
+    assert headers["content-type"].startswith("application/json")
+    assert int(headers["content-length"]) == arrived["body"]["bytes"]
 
 
-@CLIENTS
+@EACH_CALLER
 @UPSTREAMS
-def test_an_access_key_is_wanted_and_never_passed_on(start, client, upstream):
+def test_an_access_key_is_wanted_and_never_passed_on(start, caller, upstream):
     gateway = start(UPSTREAM_PROTOCOL=upstream, **KEYS)
-    expected = (anthropic.AuthenticationError, openai.AuthenticationError)
-    with pytest.raises(expected) as raised:
-        say(client(gateway, "wrong"))
-    assert raised.value.response.headers["www-authenticate"]
-    text = say(client(gateway, "open-sesame"), model="demo-echo")
-    assert "sk-upstream" in text and "open-sesame" not in text
+    with pytest.raises(caller.errors[401]):
+        caller(gateway.url, "wrong").ask(["hi"])
+    arrived = json.dumps(seen(caller(gateway.url, "open-sesame")))
+    assert "sk-upstream" in arrived and "open-sesame" not in arrived
 
 
 def test_an_access_key_in_the_query_is_taken_out(start):
@@ -97,36 +97,40 @@ def test_the_system_prompt_is_set(start, upstream):
     client = messages_client(gateway)
     for theirs, stays in (("You are Claude Code.", False), ("Be kind.", True)):
         blocks = [{"type": "text", "text": theirs}]
-        seen = json.loads(say(client, model="demo-echo", system=blocks))["body"]["text"]
-        assert "Speak like a pirate." in seen
-        assert (theirs in seen) == stays
+        asked = {"max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}
+        answer = client.messages.create(model="demo-echo", system=blocks, **asked)
+        arrived = json.loads(answer.content[-1].text)["body"]["text"]
+        assert "Speak like a pirate." in arrived
+        assert (theirs in arrived) == stays
 
 
-@CLIENTS
+@EACH_CALLER
 @UPSTREAMS
-def test_models_are_mapped(start, client, upstream):
+def test_models_are_mapped(start, caller, upstream):
     gateway = start(UPSTREAM_PROTOCOL=upstream, MODEL_MAP="my-model=demo-echo")
-    seen = json.loads(say(client(gateway), model="my-model"))
-    assert json.loads(seen["body"]["text"])["model"] == "demo-echo"
+    arrived = seen(caller(gateway.url), "my-model")
+    if upstream == "gemini":
+        assert "/models/demo-echo:" in arrived["path"]
+    else:
+        assert json.loads(arrived["body"]["text"])["model"] == "demo-echo"
 
 
-@CLIENTS
+@EACH_CALLER
 @UPSTREAMS
-def test_a_missing_upstream_is_a_502(start, client, upstream):
+def test_a_missing_upstream_is_a_502(start, caller, upstream):
     gateway = start(UPSTREAM_URL="http://127.0.0.1:9", UPSTREAM_PROTOCOL=upstream)
-    expected = (anthropic.InternalServerError, openai.InternalServerError)
-    with pytest.raises(expected) as raised:
-        say(client(gateway))
-    assert raised.value.status_code == 502
-    assert raised.value.body["error"]["message"] if client is messages_client else raised.value.body["message"]
-    assert "127.0.0.1" not in json.dumps(raised.value.body)
+    with pytest.raises(caller.any_error) as raised:
+        caller(gateway.url).ask(["hi"])
+    assert caller.status_of(raised.value) == 502
+    assert caller.message_of(raised.value) and "127.0.0.1:9" not in str(raised.value)
 
 
 def test_an_encoded_answer_is_read_or_refused(start):
-    assert say(messages_client(start()), model="demo-gzip").startswith("Hello")
+    messages = CALLERS["anthropic"]
+    assert messages(start().url).ask(["hi"], "demo-gzip").text.startswith("Hello")
     gateway = start(UPSTREAM_PROTOCOL="openai-chat")
     try:
-        assert say(messages_client(gateway), model="demo-gzip").startswith("Hello")
+        assert messages(gateway.url).ask(["hi"], "demo-gzip").text.startswith("Hello")
     except anthropic.InternalServerError as error:
         assert error.status_code == 502
 
@@ -135,9 +139,9 @@ def test_every_method_and_raw_query_passes(start):
     gateway = start()
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
         status, _, body = raw(gateway, method, "/demo/echo/a%20b?x=%2F&y&x=2", body=b"{}")
-        seen = json.loads(body)
-        assert (status, seen["method"], seen["path"]) == (200, method, "/demo/echo/a%20b")
-        assert (seen["query"], seen["body"]["text"]) == ("x=%2F&y&x=2", "{}")
+        arrived = json.loads(body)
+        assert (status, arrived["method"], arrived["path"]) == (200, method, "/demo/echo/a%20b")
+        assert (arrived["query"], arrived["body"]["text"]) == ("x=%2F&y&x=2", "{}")
     assert raw(gateway, "HEAD", "/demo/echo")[::2] == (200, b"")
     assert raw(gateway, "GET", "/demo/status/204")[::2] == (204, b"")
     status, headers, _ = raw(gateway, "GET", "/demo/redirect")
@@ -158,9 +162,10 @@ def test_health_and_stats(start):
     status, headers, body = raw(gateway, "GET", "/health")
     assert (status, headers["cache-control"]) == (200, "no-store")
     assert set(json.loads(body)) == {"status", "service", "boot_id", "started_at"}
-    say(messages_client(gateway))
+    messages = CALLERS["anthropic"](gateway.url)
+    messages.ask(["hi"])
     with pytest.raises(anthropic.RateLimitError):
-        say(messages_client(gateway), model="demo-error-429")
+        messages.ask(["hi"], "demo-error-429")
     for path in ("/api/stats", "/api/admin/stats"):
         stats = gateway.get(path)
         assert set(stats) >= {"summary", "performance", "time_series", "top_paths", "recent_requests"}
