@@ -11,6 +11,17 @@ use crate::protocol::model::{ApiError, FaultKind, Response, StopReason, StreamEv
 use crate::protocol::restore::Restore;
 use crate::protocol::{Answer, Protocol, Transcode};
 
+/// The room that is made in an output that has little left, so that it does not grow step by step
+/// while an event is written. Pieces that are handed on share it.
+const ROOM: usize = 4 << 10;
+
+fn make_room(input: &[u8], out: &mut BytesMut) {
+    let wanted = input.len() + ROOM / 4;
+    if out.capacity() - out.len() < wanted {
+        out.reserve(wanted.max(ROOM));
+    }
+}
+
 /// What was seen in a stream so far.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
@@ -115,6 +126,7 @@ impl StreamFacts {
 
 impl Transcode for Transcoder {
     fn push(&mut self, input: &[u8], out: &mut BytesMut) {
+        make_room(input, out);
         let Self { framing, reader, back, writer, facts, news } = self;
         let mut sink = |event: StreamEvent<'_>| {
             *news |= facts.note(&event);

@@ -38,8 +38,8 @@ enum Node {
 }
 
 /// A step of a path.
-enum PathStep {
-    Name(String),
+enum PathStep<'p> {
+    Name(JsonStr<'p>),
     Item(usize),
 }
 
@@ -60,7 +60,8 @@ impl Arguments {
 
     fn piece(&mut self, piece: &Piece<'_>) -> Step {
         let Some(path) = &piece.path else { return Ok(()) };
-        let path = steps(&path.decode()).ok_or(Broken("the path of an argument is not valid"))?;
+        let path = path.decode();
+        let path = steps(&path).ok_or(Broken("the path of an argument is not valid"))?;
         if path.len() > MAX_PATH_STEPS {
             return Err(Broken("the path of an argument is too long"));
         }
@@ -101,15 +102,16 @@ impl Arguments {
 
 impl Node {
     /// The place that a step leads to; made where it is not there yet.
-    fn at(&mut self, step: PathStep, size: &mut usize) -> Result<&mut Self, Broken> {
+    fn at(&mut self, step: PathStep<'_>, size: &mut usize) -> Result<&mut Self, Broken> {
         match step {
             PathStep::Name(name) => {
                 if *self == Self::Unset {
                     *self = Self::Object(Vec::new());
                 }
                 let Self::Object(members) = self else { return Err(CONTRADICTION) };
-                let found = members.iter().rposition(|(known, _)| *known == name);
+                let found = members.iter().rposition(|(known, _)| known == name.escaped());
                 let at = found.unwrap_or_else(|| {
+                    let name = name.escaped().to_owned();
                     *size += NODE_SIZE + name.len();
                     members.push((name, Self::Unset));
                     members.len() - 1
@@ -210,7 +212,7 @@ impl<'a> Piece<'a> {
 }
 
 /// Reads a path that names one place: `$.a.b[0]['c d']` (RFC 9535).
-fn steps(path: &str) -> Option<Vec<PathStep>> {
+fn steps(path: &str) -> Option<Vec<PathStep<'_>>> {
     let mut rest = path.strip_prefix('$')?;
     let mut steps = Vec::new();
     while !rest.is_empty() {
@@ -220,7 +222,7 @@ fn steps(path: &str) -> Option<Vec<PathStep>> {
             if name.is_empty() {
                 return None;
             }
-            steps.push(PathStep::Name(escaped(name)));
+            steps.push(PathStep::Name(JsonStr::from_plain(name)));
             rest = behind;
             continue;
         }
@@ -228,7 +230,7 @@ fn steps(path: &str) -> Option<Vec<PathStep>> {
         match after.chars().next()? {
             quote @ ('\'' | '"') => {
                 let (name, behind) = quoted(quote, &after[1..])?;
-                steps.push(PathStep::Name(escaped(&name)));
+                steps.push(PathStep::Name(JsonStr::from_plain(name)));
                 rest = behind.strip_prefix(']')?;
             }
             _ => {
@@ -239,10 +241,6 @@ fn steps(path: &str) -> Option<Vec<PathStep>> {
         }
     }
     Some(steps)
-}
-
-fn escaped(name: &str) -> String {
-    JsonStr::from_plain(name).escaped().to_owned()
 }
 
 /// A name up to its closing `quote`, and what stands behind it.
