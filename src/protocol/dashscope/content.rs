@@ -39,7 +39,7 @@ pub(super) fn read<'a>(
     match c.kind()? {
         Kind::String => return Ok(Body::Plain(c.string()?)),
         Kind::Array => {
-            let mut whole = c.clone();
+            let whole = c.clone();
             let mut parts = Vec::new();
             c.array(|_, c| {
                 parts.push(part(c)?);
@@ -48,7 +48,7 @@ pub(super) fn read<'a>(
             if !parts.is_empty() {
                 return Ok(Body::Parts(parts));
             }
-            rest.keep(key.clone(), whole.raw()?);
+            rest.keep(key.clone(), c.since(&whole));
         }
         Kind::Null => rest.keep(key.clone(), c.raw()?),
         _ => return Err(c.error("expected a string or a list of parts")),
@@ -62,7 +62,7 @@ fn part<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>> {
         let raw = c.raw()?;
         return Ok(Part::new(Content::Other { kind: JsonStr::default(), raw }));
     }
-    let mut whole = c.clone();
+    let whole = c.clone();
     let mut kind = None;
     let mut found = Vec::new();
     let mut cache = None;
@@ -78,7 +78,7 @@ fn part<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>> {
         }
         Ok(())
     })?;
-    let whole = whole.raw()?;
+    let whole = c.since(&whole);
     let kind_word = kind.as_ref().and_then(string_of);
     let content = match &found[..] {
         // Some models demand the type, most know none.

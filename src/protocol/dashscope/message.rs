@@ -50,13 +50,13 @@ impl<'a> Message<'a> {
             "reasoning_content" => self.reasoning = said_text(key, c, rest)?,
             "reasoning_signature" => self.signature = said_text(key, c, rest)?,
             "tool_calls" if c.kind()? == Kind::Array => {
-                let mut whole = c.clone();
+                let whole = c.clone();
                 c.array(|position, c| {
                     self.calls.push(read_call(position, c)?);
                     Ok(())
                 })?;
                 if self.calls.is_empty() {
-                    rest.keep(key.clone(), whole.raw()?);
+                    rest.keep(key.clone(), c.since(&whole));
                 }
             }
             _ => rest.keep(key.clone(), c.raw()?),
@@ -155,7 +155,7 @@ fn read_call<'a>(position: usize, c: &mut Cursor<'a>) -> Result<Part<'a>> {
         item_id: None,
         spelling: Spelling::default(),
     };
-    let mut whole = c.clone();
+    let whole = c.clone();
     let mut rest = Rest::default();
     // Id, type and function: the form that is written back.
     let mut usual = 0;
@@ -186,7 +186,7 @@ fn read_call<'a>(position: usize, c: &mut Cursor<'a>) -> Result<Part<'a>> {
         Ok(())
     })?;
     if usual != 3 {
-        rest.keep_source(whole.raw()?);
+        rest.keep_source(c.since(&whole));
     }
     Ok(Part { rest, ..Part::new(Content::ToolCall(call)) })
 }

@@ -25,7 +25,7 @@ pub(super) fn lenient<'a, T>(
 
 /// The string in a raw value of the document.
 pub(super) fn string_of<'a>(raw: &Raw<'a>) -> Option<JsonStr<'a>> {
-    raw.source_cursor()?.string().ok()
+    raw.source_str()
 }
 
 /// Reads a string where one stands, and steps over anything else.

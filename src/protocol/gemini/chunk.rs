@@ -80,7 +80,7 @@ pub(super) struct CandidateHead<'a> {
 impl<'a> CandidateHead<'a> {
     /// Reads a candidate. One that would be written in another form keeps itself as its source.
     pub(super) fn read(c: &mut Cursor<'a>) -> Result<Self> {
-        let mut whole = c.clone();
+        let whole = c.clone();
         let mut head = Self::default();
         let mut odd = false;
         c.object(|key, c| {
@@ -88,7 +88,7 @@ impl<'a> CandidateHead<'a> {
             Ok(())
         })?;
         if odd || head.parts.is_none() || head.index.is_none() {
-            head.rest.keep_source(whole.raw()?);
+            head.rest.keep_source(c.since(&whole));
         }
         Ok(head)
     }
@@ -116,7 +116,7 @@ impl<'a> CandidateHead<'a> {
         }
         let raw = c.raw()?;
         if name == "finishMessage" {
-            self.message = raw.source_cursor().and_then(|mut c| c.string().ok());
+            self.message = raw.source_str();
         }
         self.rest.keep(key.clone(), raw);
         Ok(false)

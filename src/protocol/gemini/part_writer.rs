@@ -362,14 +362,22 @@ fn media_type_of_uri(kind: MediaKind, uri: &str) -> Option<&'static str> {
     told.or_else(|| (!is_uploaded(uri) || uri.starts_with("gs://")).then(|| usual_media_type(kind)))
 }
 
-/// The text as a JSON object, if it is one.
+/// The text as a JSON object, if it is one. Most texts are none, and need not be decoded for that.
 fn as_object(text: &JsonStr<'_>) -> Option<Raw<'static>> {
-    let plain = text.decode();
-    if !plain.trim_start().starts_with('{') {
+    if !may_be_object(text.escaped()) {
         return None;
     }
-    let raw = Raw::parse_owned(plain.into_owned()).ok()?;
+    let raw = Raw::parse_owned(text.decode().into_owned()).ok()?;
     (raw.kind() == Kind::Object).then_some(raw)
+}
+
+/// Whether an escaped text begins as an object would, or in a way that only decoding tells.
+fn may_be_object(mut escaped: &str) -> bool {
+    let spaces = [" ", "\\n", "\\r", "\\t"];
+    while let Some(rest) = spaces.iter().find_map(|space| escaped.strip_prefix(space)) {
+        escaped = rest;
+    }
+    escaped.starts_with('{') || escaped.starts_with("\\u")
 }
 
 /// Whether the gateway made this id up for a call that had none: `call_` with 24 hexadecimal

@@ -45,7 +45,7 @@ pub(super) fn read_part_leniently<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>> {
         *c = ahead;
         return Ok(part);
     }
-    other(JsonStr::default(), c)
+    Ok(other(JsonStr::default(), c.raw()?))
 }
 
 /// Where a part stands. The parts of a tool's result are read too, but not parts in those.
@@ -56,14 +56,14 @@ enum Level {
 }
 
 fn part_at<'a>(level: Level, c: &mut Cursor<'a>) -> Result<Part<'a>> {
-    let mut whole = c.clone();
+    let whole = c.clone();
     let mut seen = Seen { level, ..Seen::new() };
     c.object(|key, c| seen.member(&key, c))?;
-    seen.part(&mut whole)
+    Ok(seen.part(c.since(&whole)))
 }
 
-fn other<'a>(kind: JsonStr<'a>, c: &mut Cursor<'a>) -> Result<Part<'a>> {
-    Ok(Part::new(Content::Other { kind, raw: c.raw()? }))
+fn other<'a>(kind: JsonStr<'a>, raw: Raw<'a>) -> Part<'a> {
+    Part::new(Content::Other { kind, raw })
 }
 
 /// The member that says what a part is.
@@ -134,7 +134,7 @@ impl<'a> Seen<'a> {
         Ok(())
     }
 
-    fn part(mut self, whole: &mut Cursor<'a>) -> Result<Part<'a>> {
+    fn part(mut self, whole: Raw<'a>) -> Part<'a> {
         let unknown = self.rest.0.first().filter(|(_, value)| value.kind() != Kind::Null);
         let kind = match (&self.data, unknown) {
             (Some(Data::Other(kind)), _) => Some(kind.clone()),
@@ -164,9 +164,9 @@ impl<'a> Seen<'a> {
             self.rest.keep(JsonStr::from_plain("thought"), Raw::literal("true"));
         }
         if self.odd {
-            self.rest.keep_source(whole.raw()?);
+            self.rest.keep_source(whole);
         }
-        Ok(Part { seal, rest: self.rest, ..Part::new(content) })
+        Part { seal, rest: self.rest, ..Part::new(content) }
     }
 
     fn seal(&mut self) -> Option<Seal<'a>> {
@@ -352,7 +352,7 @@ fn response_text<'a>(response: &Raw<'a>) -> (Option<JsonStr<'a>>, bool) {
     let is_error = members.iter().any(|(key, value)| *key == "error" && failed(value));
     let wrapped = match (walked, members.as_slice()) {
         (Ok(()), [(key, value)]) if ["output", "result", "error"].contains(&&*key.decode()) => {
-            value.source_cursor().and_then(|mut c| c.string().ok())
+            value.source_str()
         }
         _ => None,
     };

@@ -102,6 +102,13 @@ impl<'a> Cursor<'a> {
         self.raw_str().map(|text| Raw(Cow::Borrowed(text)))
     }
 
+    /// The value that was read since `start`, a cursor that stood before it. It costs no second
+    /// walk, as cloning a cursor and asking that for [`Cursor::raw`] would.
+    pub(crate) fn since(&self, start: &Self) -> Raw<'a> {
+        let text = self.text.get(start.at..self.at).unwrap_or_default();
+        Raw(Cow::Borrowed(text.trim_start_matches([' ', '\n', '\r', '\t'])))
+    }
+
     /// As [`Cursor::raw`], as a bare slice.
     pub(crate) fn raw_str(&mut self) -> Result<&'a str> {
         self.skip_space();

@@ -160,6 +160,26 @@ fn what_stands_behind() {
     }
 }
 
+#[test]
+fn a_value_that_was_read_costs_no_second_walk() {
+    let mut cursor = Cursor::new(r#" [ {"a" : [1, 2] } , "b\"" , 7 ]  "#);
+    let mut seen = Vec::new();
+    cursor
+        .array(|_, c| {
+            let start = c.clone();
+            let raw = c.raw()?;
+            assert_eq!(c.since(&start), raw);
+            seen.push((
+                raw.as_str().to_owned(),
+                raw.source_str().map(|text| text.decode().into_owned()),
+            ));
+            Ok(())
+        })
+        .unwrap();
+    let expected = [(r#"{"a" : [1, 2] }"#, None), (r#""b\"""#, Some("b\"")), ("7", None)];
+    assert_eq!(seen, expected.map(|(raw, text)| (raw.to_owned(), text.map(str::to_owned))));
+}
+
 proptest! {
     #[test]
     fn the_common_part_is_whole(a in "[a\\\\\"é\u{1f600}\n]{0,6}", b in "[a\\\\\"é\u{1f600}\n]{0,6}") {

@@ -87,6 +87,16 @@ impl<'a> Raw<'a> {
         Some(JsonStr(Cow::Borrowed(text)))
     }
 
+    /// A borrowed string with the life of the document; `None` for any other value.
+    #[must_use]
+    pub(crate) fn source_str(&self) -> Option<JsonStr<'a>> {
+        let Cow::Borrowed(text) = self.0 else {
+            return None;
+        };
+        let text = text.strip_prefix('"')?.strip_suffix('"')?;
+        Some(JsonStr(Cow::Borrowed(text)))
+    }
+
     /// The value as an unsigned number.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {

@@ -26,7 +26,7 @@ pub(super) fn read<'a>(
     match c.kind()? {
         Kind::String => Ok(Body::Plain(c.string()?)),
         Kind::Array => {
-            let mut whole = c.clone();
+            let whole = c.clone();
             let mut parts = Vec::new();
             c.array(|_, c| {
                 parts.push(part(c)?);
@@ -35,7 +35,7 @@ pub(super) fn read<'a>(
             if !parts.is_empty() {
                 return Ok(Body::Parts(parts));
             }
-            rest.keep(key.clone(), whole.raw()?);
+            rest.keep(key.clone(), c.since(&whole));
             Ok(Body::Absent)
         }
         Kind::Null => {
@@ -48,7 +48,7 @@ pub(super) fn read<'a>(
 
 /// Reads one part. What is not exactly one of the known forms is kept whole.
 fn part<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>, JsonError> {
-    let mut whole = c.clone();
+    let whole = c.clone();
     let mut kind = JsonStr::default();
     let (mut words, mut thinking, mut media, mut cache) = (None, None, None, None);
     let mut rest = Rest::default();
@@ -84,7 +84,7 @@ fn part<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>, JsonError> {
     };
     match content {
         Some(content) => Ok(Part { cache, rest, ..Part::new(content) }),
-        None => Ok(Part::new(Content::Other { kind, raw: whole.raw()? })),
+        None => Ok(Part::new(Content::Other { kind, raw: c.since(&whole) })),
     }
 }
 

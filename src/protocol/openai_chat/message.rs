@@ -63,13 +63,13 @@ impl<'a> Message<'a> {
                 self.annotations = lenient(Kind::Array, key, c, rest, Cursor::raw)?;
             }
             "tool_calls" if c.kind()? == Kind::Array => {
-                let mut whole = c.clone();
+                let whole = c.clone();
                 c.array(|_, c| {
                     self.calls.push(read_call(c)?);
                     Ok(())
                 })?;
                 if self.calls.is_empty() {
-                    rest.keep(key.clone(), whole.raw()?);
+                    rest.keep(key.clone(), c.since(&whole));
                 }
             }
             "function_call" if c.kind()? == Kind::Object => {
@@ -167,9 +167,9 @@ fn read_call<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>, JsonError> {
                 if name == "custom" {
                     call.kind = ToolCallKind::Custom;
                 }
-                let mut whole = c.clone();
+                let whole = c.clone();
                 if read_inner(c, &mut call)? {
-                    raw_function = Some((key.clone(), whole.raw()?));
+                    raw_function = Some((key.clone(), c.since(&whole)));
                 }
             }
             "extra_content" => {
@@ -201,9 +201,9 @@ fn read_function<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>, JsonError> {
     let mut call = new_call();
     call.spelling.set(Spelling::LEGACY_FUNCTIONS);
     let mut rest = Rest::default();
-    let mut whole = c.clone();
+    let whole = c.clone();
     if read_inner(c, &mut call)? {
-        rest.keep(JsonStr::from_plain(LEGACY), whole.raw()?);
+        rest.keep(JsonStr::from_plain(LEGACY), c.since(&whole));
     }
     Ok(Part { rest, ..Part::new(Content::ToolCall(call)) })
 }
@@ -342,6 +342,11 @@ fn write_words(object: &mut ObjectWriter<'_>, parts: &[Part<'_>], spelling: Spel
 /// Writes what texts of another protocol cite, where Chat can say it; nothing where they cite
 /// nothing. The texts are one here: a later one counts its characters behind those before.
 fn write_annotations(object: &mut ObjectWriter<'_>, parts: &[Part<'_>]) {
+    let cites = |part: &Part<'_>| matches!(part.content, Content::Text { citations: Some(_), .. });
+    if !parts.iter().any(cites) {
+        // Characters are not counted for nothing: a text may be long.
+        return;
+    }
     let (mut start, mut list) = (0, BytesMut::new());
     for part in parts {
         let Content::Text { text, citations } = &part.content else { continue };

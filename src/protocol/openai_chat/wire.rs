@@ -23,7 +23,7 @@ pub(super) fn lenient<'a, T>(
 
 /// The string in a raw value of the document.
 pub(super) fn string_of<'a>(raw: &Raw<'a>) -> Option<JsonStr<'a>> {
-    raw.source_cursor()?.string().ok()
+    raw.source_str()
 }
 
 /// Writes several texts as one string, with `separator` (escaped) between them.

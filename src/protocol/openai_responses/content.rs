@@ -48,17 +48,17 @@ pub(super) fn read<'a>(side: Side, c: &mut Cursor<'a>) -> Result<Contents<'a>> {
 /// Reads one part. One of an unknown type, or without what its type demands, is kept whole.
 pub(super) fn read_part<'a>(side: Side, c: &mut Cursor<'a>) -> Result<Part<'a>> {
     let kind = c.peek_str("type").unwrap_or_default();
-    let mut ahead = c.clone();
+    let start = c.clone();
     let word = kind.decode();
     let known = match &*word {
-        "input_text" | "output_text" | "text" => text(&mut ahead)?,
-        "refusal" => refusal(&mut ahead)?,
-        "input_image" => image(&mut ahead)?,
-        "input_file" => file(&mut ahead)?,
-        "input_audio" => audio(&mut ahead)?,
-        _ => None,
+        "input_text" | "output_text" | "text" => text(c)?,
+        "refusal" => refusal(c)?,
+        "input_image" => image(c)?,
+        "input_file" => file(c)?,
+        "input_audio" => audio(c)?,
+        _ => skip(c).map(|()| None)?,
     };
-    let raw = c.raw()?;
+    let raw = c.since(&start);
     let Some((content, mut rest)) = known else {
         return Ok(Part::new(Content::Other { kind: kind.clone(), raw }));
     };

@@ -105,7 +105,7 @@ fn message<'a>(c: &mut Cursor<'a>) -> Result<Option<Message<'a>>> {
     let author = c.peek_str("role").and_then(|role| Author::from_word(&role.decode()));
     let Some(author) = author else { return Ok(None) };
     let side = if author == Author::Assistant { Side::Output } else { Side::Input };
-    let raw = c.clone().raw()?;
+    let start = c.clone();
     let mut rest = Rest::default();
     let (mut contents, mut typed, mut odd) = (None, false, false);
     c.object(|key, c| {
@@ -125,6 +125,7 @@ fn message<'a>(c: &mut Cursor<'a>) -> Result<Option<Message<'a>>> {
         }
         Ok(())
     })?;
+    let raw = c.since(&start);
     if odd || !typed || contents.is_none() {
         rest.keep_source(raw.clone());
     }
@@ -176,7 +177,7 @@ pub(super) fn call<'a>(kind: ToolCallKind, c: &mut Cursor<'a>) -> Result<Called<
     })?;
     let (Some(id), Some(name)) = (id, name) else { return Ok(None) };
     if odd || arguments.is_none() || namespace.is_some() {
-        rest.keep_source(whole.clone().raw()?);
+        rest.keep_source(c.since(&whole));
     }
     let call = ToolCall {
         id,
@@ -212,7 +213,7 @@ fn output<'a>(kind: ToolCallKind, c: &mut Cursor<'a>) -> Result<Option<Part<'a>>
     })?;
     let Some(call_id) = call_id else { return Ok(None) };
     if odd || contents.is_none() {
-        rest.keep_source(whole.clone().raw()?);
+        rest.keep_source(c.since(&whole));
     }
     let Contents { parts, plain } = contents.unwrap_or_default();
     let result = ToolResult {

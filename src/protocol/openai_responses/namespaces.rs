@@ -98,19 +98,18 @@ fn members<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::openai_responses::request::echo;
 
     #[test]
     fn names_stand_apart_again() {
-        let request = r#"{"tools":[
+        let echo = r#"{"tools":[
                 {"type":"function","name":"a__b"},
                 {"type":"namespace","name":"a","tools":[{"name":"b"},{"name":"c"},{"x":1},7]},
                 {"type":"namespace"}, 7],
-            "input":[
+            "additional_tools":[
                 {"type":"additional_tools","tools":[
                     {"type":"namespace","name":"d","tools":[{"type":"custom","name":"e"}]}]},
                 {"type":"additional_tools"}]}"#;
-        let namespaces = Namespaces::of(&echo(request));
+        let namespaces = Namespaces::of(echo);
         let split = |name: &'static str| {
             let name = JsonStr::from_plain(name);
             namespaces.split(&name).map(|(namespace, name)| {

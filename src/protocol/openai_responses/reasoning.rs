@@ -9,7 +9,7 @@ use crate::protocol::model::{Content, Part, Rest, Seal, SealKind, Vendor};
 /// Several texts become one, with an empty line between them; the list itself is kept beside it.
 /// The thinking itself counts only where there is no summary.
 pub(super) fn read<'a>(c: &mut Cursor<'a>) -> Result<Option<Part<'a>>> {
-    let mut whole = c.clone();
+    let whole = c.clone();
     let mut rest = Rest::default();
     let (mut id, mut seal, mut odd) = (None, None, false);
     let (mut summary, mut thinking) = (None, None);
@@ -36,7 +36,7 @@ pub(super) fn read<'a>(c: &mut Cursor<'a>) -> Result<Option<Part<'a>>> {
     let Some(summary) = summary else { return Ok(None) };
     odd |= thinking.is_some() || !summary.is_usual();
     if odd {
-        rest.keep_source(whole.raw()?);
+        rest.keep_source(c.since(&whole));
     }
     let told = match thinking {
         Some(thinking) if summary.texts.is_empty() => thinking,

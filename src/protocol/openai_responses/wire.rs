@@ -34,7 +34,7 @@ pub(super) fn skip(c: &mut Cursor<'_>) -> Result<()> {
 
 /// The string in a raw value of the document.
 pub(super) fn string_of<'a>(raw: &Raw<'a>) -> Option<JsonStr<'a>> {
-    raw.source_cursor()?.string().ok()
+    raw.source_str()
 }
 
 /// A quoted string, or nothing where there is none.

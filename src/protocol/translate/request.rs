@@ -106,6 +106,7 @@ pub fn request(
     }
     let target = &options.profiles.target(to, &upstream_model);
     let stream = request.stream.unwrap_or(false);
+    let echo = (reader.echo)(&request, text);
     let anchors = std::mem::take(&mut request.anchors);
     let mut reporter = Reporter::new(text).anchored(&anchors);
     let mut restore = Restore::default();
@@ -129,7 +130,7 @@ pub fn request(
         stream,
         include_usage: request.include_usage.unwrap_or(false),
         layout: request.layout,
-        echo: (reader.echo)(text),
+        echo,
         restore,
         user: owned(&request.end_user),
         cache_key: owned(&request.cache_key),

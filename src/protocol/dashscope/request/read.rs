@@ -40,11 +40,11 @@ fn read_member<'a>(request: &mut Request<'a>, key: &JsonStr<'a>, c: &mut Cursor<
         ("model", _) => request.model = c.string()?,
         ("input", _) => read_input(request, key, c)?,
         ("parameters", _) => {
-            let raw = c.clone().raw()?;
+            let start = c.clone();
+            c.object(|key, c| parameters::read(request, &key, c))?;
+            let raw = c.since(&start);
             if is_empty(&raw) {
-                request.rest.keep(key.clone(), c.raw()?);
-            } else {
-                c.object(|key, c| parameters::read(request, &key, c))?;
+                request.rest.keep(key.clone(), raw);
             }
         }
         _ => request.rest.keep(key.clone(), c.raw()?),
@@ -53,24 +53,24 @@ fn read_member<'a>(request: &mut Request<'a>, key: &JsonStr<'a>, c: &mut Cursor<
 }
 
 fn read_input<'a>(request: &mut Request<'a>, key: &JsonStr<'a>, c: &mut Cursor<'a>) -> Result<()> {
-    let mut whole = c.clone();
+    let whole = c.clone();
     let (mut history, mut prompt) = (Vec::new(), None);
     c.object(|key, c| {
         match (&*key.decode(), c.kind()?) {
             (_, Kind::Null) => request.input_rest.keep(key.clone(), c.raw()?),
             ("messages", _) => {
-                let mut whole = c.clone();
+                let whole = c.clone();
                 let before = request.turns.len() + request.instructions.len();
                 read_messages(request, c)?;
                 if request.turns.len() + request.instructions.len() == before {
-                    request.input_rest.keep(key.clone(), whole.raw()?);
+                    request.input_rest.keep(key.clone(), c.since(&whole));
                 }
             }
             ("history", _) => {
-                let mut whole = c.clone();
+                let whole = c.clone();
                 c.array(|_, c| read_exchange(&mut history, c))?;
                 if history.is_empty() {
-                    request.input_rest.keep(key.clone(), whole.raw()?);
+                    request.input_rest.keep(key.clone(), c.since(&whole));
                 }
             }
             ("prompt", _) => prompt = Some(c.string()?),
@@ -88,7 +88,7 @@ fn read_input<'a>(request: &mut Request<'a>, key: &JsonStr<'a>, c: &mut Cursor<'
         request.turns.splice(0..0, history);
     }
     request.turns.extend(prompt.map(|text| said(Role::User, text, Spelling::PROMPT)));
-    if is_empty(&whole.raw()?) {
+    if is_empty(&c.since(&whole)) {
         request.rest.keep(key.clone(), Raw::literal("{}"));
     }
     Ok(())

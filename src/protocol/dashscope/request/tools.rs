@@ -8,7 +8,7 @@ use crate::protocol::report::{Reporter, Severity};
 
 /// Reads an item of `tools`; one that is no function is the vendor's.
 pub(super) fn read_tool<'a>(c: &mut Cursor<'a>) -> Result<Tool<'a>> {
-    let mut whole = c.clone();
+    let whole = c.clone();
     let mut kind = JsonStr::default();
     let mut tool = None;
     let mut rest = Rest::default();
@@ -22,7 +22,7 @@ pub(super) fn read_tool<'a>(c: &mut Cursor<'a>) -> Result<Tool<'a>> {
     })?;
     Ok(match tool.filter(|_| kind == "function") {
         Some(tool) => Tool { outer_rest: rest, ..tool },
-        None => new_tool(ToolKind::Server { kind, raw: whole.raw()? }),
+        None => new_tool(ToolKind::Server { kind, raw: c.since(&whole) }),
     })
 }
 

@@ -14,10 +14,10 @@ use crate::protocol::model::{Instruction, Part, Place, Request, Rest, Role, Turn
 pub fn read(text: &str) -> Result<Request<'_>, JsonError> {
     let mut request = Request::new(Protocol::Gemini);
     let mut cursor = Cursor::new(text);
-    let mut whole = cursor.clone();
+    let whole = cursor.clone();
     cursor.object(|key, c| member(&mut request, &key, c))?;
+    request.rest.keep_source(cursor.since(&whole));
     cursor.end()?;
-    request.rest.keep_source(whole.raw()?);
     Ok(request)
 }
 
@@ -64,11 +64,11 @@ fn contents<'a>(request: &mut Request<'a>, key: &JsonStr<'a>, c: &mut Cursor<'a>
 
 /// Reads one content. One that would be written in another form keeps itself whole.
 fn content<'a>(c: &mut Cursor<'a>) -> Result<Turn<'a>> {
-    let mut whole = c.clone();
+    let whole = c.clone();
     if c.kind()? == Kind::String {
         let mut turn = Turn { parts: vec![Part::text(c.string()?)], ..Turn::new(Role::User) };
         turn.plain = true;
-        turn.rest.keep_source(whole.raw()?);
+        turn.rest.keep_source(c.since(&whole));
         return Ok(turn);
     }
     let (mut role, mut parts) = (None, None);
@@ -91,7 +91,7 @@ fn content<'a>(c: &mut Cursor<'a>) -> Result<Turn<'a>> {
         Some(_) => return Err(JsonError::new("a content's role must be user or model", at)),
     };
     if odd {
-        rest.keep_source(whole.raw()?);
+        rest.keep_source(c.since(&whole));
     }
     Ok(Turn { parts: parts.unwrap_or_default(), rest, ..Turn::new(role) })
 }
@@ -108,7 +108,7 @@ fn listed_parts<'a>(odd: &mut bool, c: &mut Cursor<'a>) -> Result<Vec<Part<'a>>>
 }
 
 fn instruction<'a>(c: &mut Cursor<'a>) -> Result<Instruction<'a>> {
-    let mut whole = c.clone();
+    let whole = c.clone();
     let mut parts = Vec::new();
     let mut rest = Rest::default();
     let plain = c.kind()? == Kind::String;
@@ -135,7 +135,7 @@ fn instruction<'a>(c: &mut Cursor<'a>) -> Result<Instruction<'a>> {
         odd |= parts.is_empty();
     }
     if odd {
-        rest.keep_source(whole.raw()?);
+        rest.keep_source(c.since(&whole));
     }
     Ok(Instruction { developer: false, place: Place::Top, parts, plain, name: None, rest })
 }

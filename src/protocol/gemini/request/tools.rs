@@ -25,7 +25,7 @@ pub(super) fn read<'a>(c: &mut Cursor<'a>) -> Result<Vec<Tool<'a>>> {
 }
 
 fn group<'a>(tools: &mut Vec<Tool<'a>>, c: &mut Cursor<'a>) -> Result<()> {
-    let mut whole = c.clone();
+    let whole = c.clone();
     let mut served = Vec::new();
     let mut functions = false;
     c.object(|key, c| {
@@ -50,7 +50,7 @@ fn group<'a>(tools: &mut Vec<Tool<'a>>, c: &mut Cursor<'a>) -> Result<()> {
     let alone = served.len() == 1 && !functions;
     for (key, value) in served {
         let kind = JsonStr::from_plain(camel(&key).into_owned());
-        let raw = if alone { whole.raw()? } else { named(&key, &value) };
+        let raw = if alone { c.since(&whole) } else { named(&key, &value) };
         tools.push(tool(JsonStr::default(), ToolKind::Server { kind, raw }));
     }
     Ok(())

@@ -56,7 +56,7 @@ pub(super) fn read_stream_options<'a>(
     key: &JsonStr<'a>,
     c: &mut Cursor<'a>,
 ) -> Result<(), JsonError> {
-    let mut whole = c.clone();
+    let whole = c.clone();
     let mut more = false;
     c.object(|key, c| {
         if key == "include_usage" && c.kind()? == Kind::Bool {
@@ -68,7 +68,7 @@ pub(super) fn read_stream_options<'a>(
         Ok(())
     })?;
     if more || request.include_usage.is_none() {
-        request.rest.keep(key.clone(), whole.raw()?);
+        request.rest.keep(key.clone(), c.since(&whole));
     }
     Ok(())
 }

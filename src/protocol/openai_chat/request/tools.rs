@@ -8,7 +8,7 @@ use crate::protocol::report::{Reporter, Severity};
 
 /// Reads an item of `tools`; one of a kind that is neither `function` nor `custom` is the vendor's.
 pub(super) fn read_tool<'a>(c: &mut Cursor<'a>) -> Result<Tool<'a>, JsonError> {
-    let mut whole = c.clone();
+    let whole = c.clone();
     let mut kind = JsonStr::default();
     let mut tool = None;
     let mut cache = None;
@@ -33,7 +33,7 @@ pub(super) fn read_tool<'a>(c: &mut Cursor<'a>) -> Result<Tool<'a>, JsonError> {
         return Ok(Tool { cache, outer_rest: rest, ..tool });
     }
     let flat = flat_tool(&kind, &mut whole.clone())?;
-    let raw = whole.raw()?;
+    let raw = c.since(&whole);
     Ok(match flat {
         Some(mut tool) => {
             tool.outer_rest.keep_source(raw);

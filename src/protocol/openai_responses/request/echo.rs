@@ -1,6 +1,8 @@
 use bytes::BytesMut;
 
 use crate::protocol::json::{Cursor, ObjectWriter};
+use crate::protocol::model::{GroupPlace, Request, ToolGroup};
+use crate::protocol::report::Anchor;
 
 /// What an answer repeats of its request.
 const ECHOED: &[&str] = &[
@@ -30,8 +32,8 @@ const ECHOED: &[&str] = &[
     "user",
 ];
 
-/// The members of a request that its answer repeats, as they stood, in a JSON object; empty where
-/// the text is no request.
+/// The members of a request that its answer repeats, as they stood, in a JSON object. `text` is
+/// what `request` was read from: it is not walked again.
 ///
 /// Decoders demand some of them (`instructions`, `tools`, `tool_choice`, `parallel_tool_calls`,
 /// `temperature`, `top_p`, `metadata`); the writer of the answer gives those that are missing
@@ -40,40 +42,33 @@ const ECHOED: &[&str] = &[
 /// is given its namespace back.
 ///
 /// ```
-/// use tower_llm_gateway::protocol::openai_responses::request::echo;
+/// use tower_llm_gateway::protocol::openai_responses::request::{echo, read};
 ///
 /// let text = r#"{"model":"m","input":"Hi","temperature":0.5,"tools":[]}"#;
-/// assert_eq!(echo(text), r#"{"temperature":0.5,"tools":[]}"#);
+/// assert_eq!(echo(&read(text)?, text), r#"{"temperature":0.5,"tools":[]}"#);
+/// # Ok::<(), tower_llm_gateway::protocol::json::JsonError>(())
 /// ```
 #[must_use]
-pub fn echo(text: &str) -> String {
+pub fn echo(request: &Request<'_>, text: &str) -> String {
     let mut out = BytesMut::new();
     let mut object = ObjectWriter::begin(&mut out);
-    let mut groups = Vec::new();
-    let walked = Cursor::new(text).object(|key, c| {
-        let name = key.decode();
-        match &*name {
-            "input" if c.kind()? == crate::protocol::json::Kind::Array => c.array(|_, c| {
-                let added = c.peek_str("type").is_some_and(|kind| kind == "additional_tools");
-                let raw = c.raw()?;
-                groups.extend(added.then_some(raw));
-                Ok(())
-            })?,
-            name if ECHOED.contains(&name) => object.raw(name, &c.raw()?),
-            _ => drop(c.raw()?),
+    for Anchor { offset, member, .. } in request.anchors.iter().filter(|it| it.item.is_none()) {
+        let name = member.decode();
+        let value = text.get(*offset..).filter(|_| ECHOED.contains(&&*name));
+        if let Some(value) = value.and_then(|value| Cursor::new(value).raw().ok()) {
+            object.raw(&name, &value);
         }
-        Ok(())
-    });
-    if !groups.is_empty() {
+    }
+    let in_conversation =
+        |group: &&ToolGroup<'_>| matches!(group.place, GroupPlace::Messages { .. });
+    let mut groups = request.tool_groups.iter().filter(in_conversation).peekable();
+    if groups.peek().is_some() {
         object.array("additional_tools", |list| {
-            for group in &groups {
-                list.item().extend_from_slice(group.as_str().as_bytes());
+            for group in groups {
+                list.item().extend_from_slice(group.raw.as_str().as_bytes());
             }
         });
     }
     object.end();
-    match walked {
-        Ok(()) => String::from_utf8(out.into()).unwrap_or_default(),
-        Err(_) => String::new(),
-    }
+    String::from_utf8(out.into()).unwrap_or_default()
 }

@@ -17,7 +17,7 @@ pub(super) fn read_instructions<'a>(
     request: &mut Request<'a>,
     c: &mut Cursor<'a>,
 ) -> Result<(), JsonError> {
-    let raw = c.clone().raw()?;
+    let start = c.clone();
     let mut top = instruction(Place::Top);
     if c.kind()? == Kind::String {
         top.parts.push(Part::text(c.string()?));
@@ -37,7 +37,7 @@ pub(super) fn read_instructions<'a>(
             }
             Ok(())
         })?;
-        top.rest.keep_source(raw);
+        top.rest.keep_source(c.since(&start));
     }
     request.instructions.push(top);
     Ok(())
@@ -60,12 +60,12 @@ pub(super) fn read_input<'a>(
     key: &JsonStr<'a>,
     c: &mut Cursor<'a>,
 ) -> Result<Vec<Named<'a>>, JsonError> {
-    let raw = c.clone().raw()?;
+    let start = c.clone();
     if c.kind()? == Kind::String {
         let contents = content::read(Side::Input, c)?;
         let (parts, plain) = (contents.parts, contents.plain);
         request.turns.push(Turn { parts, plain, ..Turn::new(Role::User) });
-        request.input_rest.keep_source(raw);
+        request.input_rest.keep_source(c.since(&start));
         return Ok(Vec::new());
     }
     let mut history = History { request, open: None, named: Vec::new() };
@@ -77,7 +77,7 @@ pub(super) fn read_input<'a>(
     })?;
     let named = history.named;
     if empty {
-        request.input_rest.keep_source(raw);
+        request.input_rest.keep_source(c.since(&start));
     }
     Ok(named)
 }

@@ -265,6 +265,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
+    fn units_are_those_of_the_decoded_text(text in "[a\\\\\"é\u{1f600}\n\u{1}]{0,9}") {
+        let escaped = JsonStr::from_plain(text.as_str());
+        prop_assert_eq!(entry::units_of(&escaped), text.encode_utf16().count());
+        let pairs = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+        prop_assert_eq!(entry::units_of(&JsonStr::from_escaped(pairs)), text.encode_utf16().count());
+    }
+
+    #[test]
     fn seals_come_back_to_their_places(
         (from, parts) in prop::sample::select(&MAKERS[..]).prop_flat_map(|from| (Just(from), turns(from))),
     ) {

@@ -362,12 +362,10 @@ fn what_an_answer_repeats() {
         expected.as_object_mut().unwrap().remove(name);
     }
     expected["additional_tools"] = json!([group]);
-    assert_eq!(parse(echo(&text.to_string()).as_bytes()), expected);
-    assert_eq!(echo("{}"), "{}");
-    assert_eq!(echo(r#"{"model":"m","input":"Hi"}"#), "{}");
-    for text in ["", "[]", r#"{"temperature":"#] {
-        assert_eq!(echo(text), "", "{text}");
-    }
+    let echoed = |text: &str| echo(&read(text).unwrap(), text);
+    assert_eq!(parse(echoed(&text.to_string()).as_bytes()), expected);
+    assert_eq!(echoed("{}"), "{}");
+    assert_eq!(echoed(r#"{"model":"m","input":"Hi"}"#), "{}");
 }
 
 proptest! {
