@@ -73,10 +73,11 @@ pub struct Target {
 /// In which terms a model is told how much to think.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ThinkingScale {
-    /// A budget (Messages `thinking.budget_tokens`, Gemini `thinkingBudget`).
+    /// A budget (Messages `thinking.budget_tokens`, Gemini `thinkingBudget`, DashScope
+    /// `thinking_budget`).
     Tokens,
     /// An effort (Messages `thinking.type: adaptive` with `output_config.effort`, Gemini
-    /// `thinkingLevel`).
+    /// `thinkingLevel`, DashScope `reasoning_effort`).
     Words,
 }
 

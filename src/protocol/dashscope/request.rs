@@ -63,8 +63,8 @@ fn streams(headers: &HeaderMap) -> bool {
 /// A request that came from DashScope is written as it was. Of a request of another protocol:
 /// - System and developer texts become system messages where they stood.
 /// - Tool results become tool messages; their media follow in a user message after the last one.
-/// - Texts of a user are joined with an empty line, those of an assistant without a separator;
-///   where media go along, and where a cache mark stands, they stay a list.
+/// - Texts of a user are joined with an empty line, those of an assistant without a separator. Where
+///   media go along, or a cache mark stands anywhere, all content is a list.
 /// - Documents of text go as text; media that DashScope does not take are fatal.
 /// - Several calls in one turn are asked for by name, as DashScope makes only one unasked.
 /// - An effort becomes a budget by [`Target::budget_of`]; thinking turned off is said so.

@@ -29,6 +29,8 @@
 mod calls;
 mod chunk;
 mod growth;
+mod message;
+mod piece;
 mod reader;
 mod snapshot;
 mod writer;

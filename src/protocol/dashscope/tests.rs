@@ -4,5 +4,6 @@ mod corpus;
 mod fold;
 mod foreign;
 mod grammar;
+mod reading;
 mod roundtrip;
 mod writing;

@@ -10,7 +10,7 @@ use super::stream::Folder;
 use super::{TranslateError, utf8};
 use crate::protocol::dialect::AnswerPiece;
 use crate::protocol::json::{JsonStr, Kind, Raw};
-use crate::protocol::model::{Candidate, FaultKind, Response, Stop, StopReason, Usage};
+use crate::protocol::model::{Candidate, FaultKind, Response, StopReason, Usage};
 use crate::protocol::play::play;
 use crate::protocol::report::{Mode, Reporter, TranslationReport};
 use crate::protocol::{Answer, Protocol};
@@ -79,12 +79,23 @@ fn complains(document: &Raw<'_>) -> bool {
         .any(|name| document.member(name).is_some_and(|member| member.kind() != Kind::Null))
 }
 
-/// What the upstream says of a candidate that failed.
-fn failure(response: &Response<'_>) -> Option<String> {
-    let failed = |stop: &&Stop<'_>| stop.reason == StopReason::Error;
-    let stop = response.candidates.iter().filter_map(|c| c.stop.as_ref()).find(failed)?;
-    let message = stop.details.as_ref()?.member("message")?;
-    Some(message.as_json_str()?.decode().into_owned())
+/// Whose fault it is that an answer cannot be told, and what the upstream says of it. Not every
+/// protocol has a word for an answer that was refused or filtered away.
+fn failure(response: &Response<'_>) -> (FaultKind, Option<String>) {
+    let stops = || response.candidates.iter().filter_map(|c| c.stop.as_ref());
+    let of = |reasons: &[StopReason]| stops().find(|stop| reasons.contains(&stop.reason));
+    let (kind, stop) = match of(&[StopReason::Error]) {
+        Some(stop) => (FaultKind::Upstream, stop),
+        None => match of(&[StopReason::Refusal, StopReason::ContentFilter]) {
+            Some(stop) => (FaultKind::ContentPolicy, stop),
+            None => return (FaultKind::Upstream, None),
+        },
+    };
+    let said = |name: &str| {
+        let member = stop.details.as_ref()?.member(name)?;
+        Some(member.as_json_str()?.decode().into_owned())
+    };
+    (kind, said("message").or_else(|| said("explanation")))
 }
 
 /// Translates a finished answer to a finished answer.
@@ -143,8 +154,9 @@ pub(super) fn write_response(
     let report = reporter.finish();
     // An answer cannot be asked for again in another mode: what makes it wrong makes it an error.
     if let Some(loss) = report.refused_by(Mode::Default) {
-        let message = failure(response).unwrap_or_else(|| loss.reason.to_owned());
-        return Err(TranslateError::Failed(FaultKind::Upstream, message));
+        let (kind, said) = failure(response);
+        let message = said.unwrap_or_else(|| loss.reason.to_owned());
+        return Err(TranslateError::Failed(kind, message));
     }
     Ok(TranslatedAnswer::of(response, out, report, deposits))
 }

@@ -152,3 +152,19 @@ fn streams_cite_in_the_form_of_the_caller() {
     let messages = run(Anthropic);
     assert!(messages.contains("message_stop") && !messages.contains("citation"), "{messages}");
 }
+
+#[test]
+fn an_answer_without_a_word_in_dashscope_is_an_error() {
+    let answered = |reason: &str, more: &str| {
+        format!(
+            r#"{{"id":"m","type":"message","role":"assistant","model":"x","content":[],
+            "stop_reason":"{reason}","stop_sequence":null{more}}}"#
+        )
+    };
+    let to_dashscope =
+        |body: &str| response(Anthropic, Protocol::DashScope, body.as_bytes(), answer()).map(drop);
+    let refused = answered("refusal", r#","stop_details":{"explanation":"not that"}"#);
+    let expected = TranslateError::Failed(FaultKind::ContentPolicy, "not that".to_owned());
+    assert_eq!(to_dashscope(&refused).unwrap_err(), expected);
+    assert!(to_dashscope(&answered("end_turn", "")).is_ok());
+}

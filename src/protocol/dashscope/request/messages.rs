@@ -13,13 +13,21 @@ use crate::protocol::model::{
 use crate::protocol::report::{Reporter, Severity};
 
 /// Writes all messages; `lists` says that content must be a list.
+///
+/// A cache mark needs a list too. Marks move with the end of a conversation, and what is cached must
+/// keep its form: where there is one, all content is a list.
 pub(super) fn write<'m, 'a>(
     request: &'m Request<'a>,
     lists: bool,
     report: &'m mut Reporter<'_>,
     items: &mut ArrayWriter<'_>,
 ) {
-    let mut writer = Messages { lists, report, marks: 0, held: Vec::new() };
+    let form = match (lists, is_marked(request)) {
+        (true, _) => Form::Untyped,
+        (false, true) => Form::Typed,
+        (false, false) => Form::Joined,
+    };
+    let mut writer = Messages { form, report, marks: 0, held: Vec::new() };
     writer.top(request, items);
     let mut between = request.instructions.iter().filter(|it| it.place != Place::Top).peekable();
     for (index, turn) in request.turns.iter().enumerate() {
@@ -50,8 +58,32 @@ fn continues(origin: Protocol) -> bool {
     matches!(origin, Protocol::Anthropic | Protocol::Gemini)
 }
 
+/// Whether there is a cache mark anywhere.
+fn is_marked(request: &Request<'_>) -> bool {
+    let marked = |part: &Part<'_>| match &part.content {
+        _ if part.cache.is_some() => true,
+        Content::ToolResult(result) => result.parts.iter().any(|part| part.cache.is_some()),
+        _ => false,
+    };
+    request.cache.is_some()
+        || request.tools.iter().any(|tool| tool.cache.is_some())
+        || request.instructions.iter().any(|it| it.parts.iter().any(marked))
+        || request.turns.iter().any(|turn| turn.parts.iter().any(marked))
+}
+
+/// The form of content.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    /// A string.
+    Joined,
+    /// A list of words, where some models demand a type.
+    Typed,
+    /// The list of the multimodal endpoint.
+    Untyped,
+}
+
 struct Messages<'m, 'a, 'r> {
-    lists: bool,
+    form: Form,
     report: &'m mut Reporter<'r>,
     /// Cache marks written so far.
     marks: usize,
@@ -232,10 +264,9 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
         }
     }
 
-    /// Writes `content`: a string, unless it must be a list. In lists of words alone some models
-    /// demand a type.
+    /// Writes `content`.
     fn content(&self, message: &mut ObjectWriter<'_>, content: &[Item<'_, '_>]) {
-        if !self.lists && !content.iter().any(|item| item.marked) {
+        if self.form == Form::Joined {
             let texts = content.iter().filter_map(|item| match item.what {
                 What::Text(text) => Some(text),
                 What::Media(_) => None,
@@ -247,7 +278,7 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
                 list.object(|part| {
                     match item.what {
                         What::Text(text) => {
-                            if !self.lists {
+                            if self.form == Form::Typed {
                                 part.plain("type", "text");
                             }
                             part.str("text", text);
@@ -296,7 +327,7 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
 
     /// Writes the words of an assistant.
     fn words(&self, message: &mut ObjectWriter<'_>, parts: &[Part<'_>]) {
-        if !self.lists && parts.iter().all(|part| part.cache.is_none()) {
+        if self.form == Form::Joined {
             return push_joined(message.key("content"), texts(parts), "");
         }
         let said = |part: &&Part<'_>| matches!(part.content, Content::Text { .. });
@@ -304,7 +335,7 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
             for part in parts.iter().filter(said) {
                 let Content::Text { text, .. } = &part.content else { continue };
                 list.object(|object| {
-                    if !self.lists {
+                    if self.form == Form::Typed {
                         object.plain("type", "text");
                     }
                     object.str("text", text);

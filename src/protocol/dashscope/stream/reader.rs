@@ -1,17 +1,11 @@
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use http::StatusCode;
 
 use super::calls::Calls;
-use super::chunk::{CallPiece, Choice, Chunk, Piece};
-use super::growth::{Growth, Hints, Mode};
-use crate::protocol::dashscope::wire::media_source;
+use super::chunk::{Choice, Chunk, Piece};
+use super::growth::{Growth, Mode};
 use crate::protocol::dashscope::{fault, finish, tokens};
-use crate::protocol::json::{Cursor, JsonError, JsonStr, Raw};
-use crate::protocol::model::{
-    ApiError, Delta, FaultKind, Media, MediaKind, MediaSource, PartStart, Rest, Seal, SealKind,
-    Spelling, StreamEvent, ToolCallKind, Usage, Vendor,
-};
+use crate::protocol::json::{Cursor, JsonError, Raw};
+use crate::protocol::model::{ApiError, FaultKind, Rest, StreamEvent, Usage};
 use crate::sse::Event;
 
 /// Most candidates of one stream. A stream with more fails.
@@ -23,7 +17,7 @@ pub const MAX_REMEMBERED: usize = 16 << 20;
 /// Most pictures and sounds of one candidate; further ones are left out.
 pub const MAX_MEDIA: usize = 256;
 
-type Sink<'s> = &'s mut dyn FnMut(StreamEvent<'_>);
+pub(super) type Sink<'s> = &'s mut dyn FnMut(StreamEvent<'_>);
 
 /// Why a stream cannot be read on.
 pub(super) struct Broken(pub(super) &'static str);
@@ -47,37 +41,37 @@ pub(super) type Step = Result<(), Broken>;
 pub struct Reader {
     started: bool,
     done: bool,
-    next_part: u32,
-    candidates: Vec<Candidate>,
-    calls: Calls,
+    pub(super) next_part: u32,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) calls: Calls,
     /// What a field of the stream showed.
-    learnt: Option<Mode>,
+    pub(super) learnt: Option<Mode>,
 }
 
 #[derive(Debug, Default, Clone, PartialEq)]
-struct Candidate {
-    seen: bool,
-    stopped: bool,
-    called: bool,
-    sealed: bool,
-    open: Option<(u32, Words)>,
-    text: Growth,
-    reasoning: Growth,
+pub(super) struct Candidate {
+    pub(super) seen: bool,
+    pub(super) stopped: bool,
+    pub(super) called: bool,
+    pub(super) sealed: bool,
+    pub(super) open: Option<(u32, Words)>,
+    pub(super) text: Growth,
+    pub(super) reasoning: Growth,
     /// Hashes of the media that were passed on: a snapshot repeats them.
-    media: Vec<u64>,
+    pub(super) media: Vec<u64>,
     /// Words and thoughts that an event of it alone counted.
     spent: Option<(u64, u64)>,
 }
 
 /// Kinds of parts that hold words; one at a time is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Words {
+pub(super) enum Words {
     Text,
     Reasoning,
 }
 
 impl Candidate {
-    fn growth(&mut self, words: Words) -> &mut Growth {
+    pub(super) fn growth(&mut self, words: Words) -> &mut Growth {
         match words {
             Words::Text => &mut self.text,
             Words::Reasoning => &mut self.reasoning,
@@ -185,7 +179,7 @@ impl Reader {
     }
 
     /// Reads and handles the items of an array; an item of a wrong form fails the stream.
-    fn each<'a, T>(
+    pub(super) fn each<'a, T>(
         &mut self,
         list: &Raw<'a>,
         read: impl Fn(&mut Cursor<'a>) -> Result<T, JsonError>,
@@ -228,189 +222,6 @@ impl Reader {
         sink(StreamEvent::Stop { candidate: number(at), stop, rest: Rest::default() });
         Ok(())
     }
-
-    /// What an event says of a message: thinking, words, media, calls, in this order.
-    fn message(&mut self, at: usize, piece: Piece<'_>, sink: Sink<'_>) -> Step {
-        let Piece { content, media, reasoning, signature, calls } = piece;
-        let calls = calls.filter(|raw| raw.as_str().len() > 2);
-        let later = !content.is_empty() || calls.is_some();
-        self.words(at, Words::Reasoning, &reasoning, later, sink);
-        if !signature.is_empty() && !std::mem::replace(&mut self.candidates[at].sealed, true) {
-            let index = self.open(at, Words::Reasoning, sink);
-            let (vendor, kind) = (Vendor::DashScope, SealKind::Signature);
-            let seal = Seal { vendor, kind, data: signature };
-            sink(StreamEvent::Delta { index, delta: Delta::Seal(seal) });
-        }
-        self.words(at, Words::Text, &content, calls.is_some(), sink);
-        for (name, url) in media {
-            self.media(at, &name, url, sink);
-        }
-        match calls {
-            Some(calls) => {
-                self.each(&calls, CallPiece::read, &mut |reader, call| reader.call(at, &call, sink))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Words of a candidate: more of them, or all so far.
-    fn words(&mut self, at: usize, words: Words, text: &JsonStr<'_>, passed: bool, sink: Sink<'_>) {
-        if text.is_empty() {
-            return;
-        }
-        if words == Words::Text {
-            self.flush(at, Words::Reasoning, sink);
-        }
-        let hints = Hints { leaning: self.learnt, passed, json: false };
-        self.grow(at, words, sink, |growth, emit| growth.push(text, hints, emit));
-    }
-
-    /// Ends the doubt about a field.
-    fn flush(&mut self, at: usize, words: Words, sink: Sink<'_>) {
-        let leaning = self.learnt;
-        self.grow(at, words, sink, |growth, emit| growth.flush(leaning, emit));
-    }
-
-    fn grow(
-        &mut self,
-        at: usize,
-        words: Words,
-        sink: Sink<'_>,
-        step: impl FnOnce(&mut Growth, &mut dyn FnMut(JsonStr<'_>)),
-    ) {
-        let mut growth = std::mem::take(self.candidates[at].growth(words));
-        step(&mut growth, &mut |piece| {
-            let index = self.open(at, words, sink);
-            let delta = match words {
-                Words::Reasoning => Delta::Reasoning(piece),
-                Words::Text => Delta::Text(piece),
-            };
-            sink(StreamEvent::Delta { index, delta });
-        });
-        self.learn(growth.mode());
-        *self.candidates[at].growth(words) = growth;
-    }
-
-    /// One field that repeats itself says more than others that do not.
-    fn learn(&mut self, mode: Option<Mode>) {
-        if mode == Some(Mode::Snapshots) || self.learnt.is_none() {
-            self.learnt = mode.or(self.learnt);
-        }
-    }
-
-    /// A picture or a sound, whole. A snapshot repeats it.
-    fn media(&mut self, at: usize, name: &JsonStr<'_>, url: JsonStr<'_>, sink: Sink<'_>) {
-        let mut hasher = DefaultHasher::new();
-        url.escaped().hash(&mut hasher);
-        let hash = hasher.finish();
-        let seen = &mut self.candidates[at].media;
-        if seen.contains(&hash) || seen.len() == MAX_MEDIA {
-            return;
-        }
-        seen.push(hash);
-        self.close_words(at, sink);
-        let kind = match &*name.decode() {
-            "image" => MediaKind::Image,
-            "audio" => MediaKind::Audio,
-            _ => MediaKind::Video,
-        };
-        let media = Media {
-            kind,
-            source: match media_source(url) {
-                // It is at the vendor, but anybody may fetch it.
-                MediaSource::File(url) => MediaSource::Url(url),
-                source => source,
-            },
-            detail: None,
-            title: None,
-            context: None,
-            citations: None,
-            spelling: Spelling::default(),
-        };
-        let index = self.start_part(at, PartStart::Media(media), sink);
-        sink(StreamEvent::PartStop { index });
-    }
-
-    /// The open part of these words; a part of other words is closed.
-    fn open(&mut self, at: usize, words: Words, sink: Sink<'_>) -> u32 {
-        if let Some((index, open)) = self.candidates[at].open {
-            if open == words {
-                return index;
-            }
-        }
-        self.close_words(at, sink);
-        let part = match words {
-            Words::Text => PartStart::Text { citations: None },
-            Words::Reasoning => PartStart::Reasoning { seal: None },
-        };
-        let index = self.start_part(at, part, sink);
-        self.candidates[at].open = Some((index, words));
-        index
-    }
-
-    fn close_words(&mut self, at: usize, sink: Sink<'_>) {
-        if let Some((index, _)) = self.candidates[at].open.take() {
-            sink(StreamEvent::PartStop { index });
-        }
-    }
-
-    fn start_part(&mut self, at: usize, part: PartStart<'_>, sink: Sink<'_>) -> u32 {
-        let index = self.next_part;
-        self.next_part += 1;
-        let (candidate, rest) = (number(at), Rest::default());
-        sink(StreamEvent::PartStart { index, candidate, part, rest });
-        index
-    }
-
-    /// A fragment of a tool call. The part begins when the name is known.
-    fn call(&mut self, at: usize, piece: &CallPiece<'_>, sink: Sink<'_>) -> Step {
-        self.candidates[at].called = true;
-        let hints = Hints { leaning: self.learnt, passed: false, json: true };
-        let call = self.calls.of(at, piece)?;
-        let mut arguments = std::mem::take(&mut call.arguments);
-        if let Some(index) = call.part {
-            arguments.push(&piece.arguments, hints, &mut |more| send(index, more, sink));
-            call.arguments = arguments;
-            return Ok(());
-        }
-        arguments.push(&piece.arguments, hints, &mut |more| call.held.push_str(more.escaped()));
-        call.arguments = arguments;
-        call.hold(piece)?;
-        if piece.name.is_empty() {
-            return Ok(());
-        }
-        let id = JsonStr::from_escaped(call.id.clone());
-        let held = JsonStr::from_escaped(std::mem::take(&mut call.held));
-        // Words that were held may need a part of their own, before this one has its number.
-        self.flush(at, Words::Reasoning, sink);
-        self.flush(at, Words::Text, sink);
-        self.close_words(at, sink);
-        let kind = ToolCallKind::Function;
-        let name = piece.name.borrow();
-        let part = PartStart::ToolCall { id, name, kind, seal: None, cache: None };
-        let index = self.start_part(at, part, sink);
-        self.calls.of(at, piece)?.part = Some(index);
-        if !held.is_empty() {
-            send(index, held, sink);
-        }
-        Ok(())
-    }
-
-    /// Closes all parts of a candidate.
-    fn close_all(&mut self, at: usize, sink: Sink<'_>) -> Step {
-        self.flush(at, Words::Reasoning, sink);
-        self.flush(at, Words::Text, sink);
-        self.close_words(at, sink);
-        let leaning = self.learnt;
-        for call in self.calls.0.iter_mut().filter(|call| call.candidate == at) {
-            let Some(index) = call.part else {
-                return Err(Broken("a tool call came without its name"));
-            };
-            call.arguments.flush(leaning, &mut |more| send(index, more, sink));
-            sink(StreamEvent::PartStop { index });
-        }
-        Ok(())
-    }
 }
 
 /// Whether there is an answer beside a code.
@@ -418,14 +229,10 @@ fn says_anything(chunk: &Chunk<'_>) -> bool {
     chunk.choices.is_some() || chunk.text.as_ref().is_some_and(|text| !text.is_empty())
 }
 
-fn send(index: u32, piece: JsonStr<'_>, sink: Sink<'_>) {
-    sink(StreamEvent::Delta { index, delta: Delta::Arguments(piece) });
-}
-
 fn broken(message: &'static str) -> ApiError<'static> {
     ApiError::new(FaultKind::Upstream, message)
 }
 
-fn number(at: usize) -> u32 {
+pub(super) fn number(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

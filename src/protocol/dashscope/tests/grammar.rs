@@ -112,7 +112,8 @@ impl Stream {
         let candidate = self.candidates.entry(index).or_default();
         candidate.message(message, self.layout)?;
         let calls = message.contains_key("tool_calls") || !candidate.calls.is_empty();
-        ensure(!self.layout.text_only || self.layout.content_list || calls, "a message for text")?;
+        let alone = index == 0 && self.layout.text_only && !self.layout.content_list;
+        ensure(!alone || calls, "a message for text")?;
         candidate.finish(choice["finish_reason"].as_str().ok_or("finish_reason is a string")?)
     }
 }

@@ -82,8 +82,9 @@ fn thinking(request: &mut Request<'_>, to: Protocol, target: &Target, report: &m
 fn in_words(to: Protocol, target: &Target) -> bool {
     match to {
         Protocol::OpenAiChat | Protocol::OpenAiResponses => true,
-        Protocol::Anthropic | Protocol::Gemini => target.thinking == ThinkingScale::Words,
-        Protocol::DashScope => false,
+        Protocol::Anthropic | Protocol::Gemini | Protocol::DashScope => {
+            target.thinking == ThinkingScale::Words
+        }
     }
 }
 

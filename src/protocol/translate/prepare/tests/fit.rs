@@ -78,6 +78,7 @@ fn thinking() {
         ("minimal", OpenAiChat, &gpt_5_1, "low", true),
         ("adaptive high", Anthropic, &words, "adaptive high", false),
         ("max", Anthropic, &words, "xhigh", true),
+        ("high", DashScope, &words, "high", false),
         // Tokens for words.
         ("on 5000", OpenAiChat, &any, "on medium", true),
         ("on 90000", OpenAiChat, &o3, "on high", true),
