@@ -16,8 +16,7 @@ use tower_llm_gateway::protocol::report::Mode;
 use tower_llm_gateway::protocol::translate::{self, RequestOptions, Transcoder};
 use tower_llm_gateway::protocol::{Answer, Protocol, Transcode};
 
-const PROTOCOLS: [Protocol; 4] =
-    [Protocol::Anthropic, Protocol::OpenAiChat, Protocol::OpenAiResponses, Protocol::Gemini];
+const PROTOCOLS: [Protocol; 5] = Protocol::ALL;
 
 /// How often each document is damaged.
 const ROUNDS: u64 = 60;
@@ -168,6 +167,11 @@ fn assert_ends_once(from: Protocol, to: Protocol, input: &[u8], output: &[u8]) {
             Some(data) => assert_json("event", from, to, input, data.as_bytes()),
             None => {}
         }
+        if to == Protocol::DashScope {
+            if let Some(data) = line.strip_prefix("data:") {
+                assert_json("event", from, to, input, data.as_bytes());
+            }
+        }
         ends += usize::from(match to {
             // An error is followed by the answer that failed.
             Protocol::OpenAiResponses => ends_responses(line),
@@ -176,12 +180,20 @@ fn assert_ends_once(from: Protocol, to: Protocol, input: &[u8], output: &[u8]) {
         ends += usize::from(to == Protocol::Gemini && ends_gemini(line));
     }
     let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    if to == Protocol::DashScope {
+        // Each of several candidates has an end of its own.
+        let errors = text.matches("event:error").count();
+        ends = errors + usize::from(errors == 0);
+    }
     let is_end = match to {
         Protocol::Anthropic => {
             last.starts_with("event: message_stop") || last.starts_with("event: error")
         }
         Protocol::OpenAiResponses => last.lines().next().is_some_and(ends_responses),
         Protocol::Gemini => text.lines().rfind(|line| !line.is_empty()).is_some_and(ends_gemini),
+        Protocol::DashScope => {
+            last.contains("\nevent:error\n") || !last.contains("\"finish_reason\":\"null\"")
+        }
         _ => last == "data: [DONE]",
     };
     let input = String::from_utf8_lossy(input);

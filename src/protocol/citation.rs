@@ -1,4 +1,5 @@
-//! Pages that a text cites, as the annotations of OpenAI's two protocols.
+//! Pages that a text cites, as the annotations of OpenAI's two protocols and as the search results
+//! of DashScope.
 
 use bytes::BytesMut;
 
@@ -13,14 +14,16 @@ struct Page<'a> {
 }
 
 /// The page of a citation: a `url_citation`, flat as in Responses or nested as in Chat, or a search
-/// result of Messages, which stands for the whole of its text. `None` for what cites no page.
+/// result of Messages or of DashScope, which has no type and stands for the whole of its text.
+/// `None` for what cites no page.
 fn page<'r>(citation: &'r Raw<'_>) -> Option<Page<'r>> {
     let citation = citation.borrow();
-    let kind = string_of(&member_of(&citation, "type")?)?;
-    let of = match &*kind.decode() {
-        "url_citation" => member_of(&citation, "url_citation").unwrap_or(citation),
-        "web_search_result_location" => citation,
-        _ => return None,
+    let kind = member_of(&citation, "type").map(|raw| string_of(&raw));
+    let kind = kind.as_ref().map(|kind| kind.as_ref().map(JsonStr::decode).unwrap_or_default());
+    let of = match kind.as_deref() {
+        Some("url_citation") => member_of(&citation, "url_citation").unwrap_or(citation),
+        Some("web_search_result_location") | None => citation,
+        Some(_) => return None,
     };
     let number = |name| member_of(&of, name).and_then(|raw| raw.as_u64());
     Some(Page {
@@ -28,6 +31,11 @@ fn page<'r>(citation: &'r Raw<'_>) -> Option<Page<'r>> {
         title: member_of(&of, "title").and_then(|raw| string_of(&raw)),
         span: number("start_index").zip(number("end_index")),
     })
+}
+
+/// Where the page of a citation is, and its title.
+pub(super) fn page_of<'r>(citation: &'r Raw<'_>) -> Option<(JsonStr<'r>, Option<JsonStr<'r>>)> {
+    page(citation).map(|page| (page.url, page.title))
 }
 
 /// Whether there is an annotation that says the same.
@@ -136,7 +144,9 @@ mod tests {
                 Some(annotation(0, 9, "")),
             ),
             (r#"{"type":"char_location","document_index":0}"#, None),
+            (r#"{"index":1,"title":"t","url":"u","site_name":"s"}"#, Some(annotation(0, 9, "t"))),
             (r#"{"type":"url_citation"}"#, None),
+            (r#"{"type":7,"url":"u"}"#, None),
             ("7", None),
         ];
         for (citation, expected) in rows {

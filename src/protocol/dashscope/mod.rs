@@ -37,8 +37,11 @@ pub mod stream;
 mod content;
 mod finish;
 mod message;
+mod search;
 mod tokens;
 mod wire;
+
+pub use search::MAX_PAGES;
 
 #[cfg(test)]
 mod tests;

@@ -16,8 +16,10 @@ use bytes::BytesMut;
 use super::content::{piece_of, texts, write_media};
 use super::finish;
 use super::message::{self, Message, Said};
+use super::search::{self, Pages};
 use super::tokens;
 use super::wire::{Result, lenient, push, push_joined, string_of};
+use crate::protocol::citation;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{
     Candidate, Content, Media, MediaKind, MediaSource, Part, Response, Rest, Spelling, Stop,
@@ -64,7 +66,7 @@ pub fn read(text: &str) -> Result<Response<'_>, JsonError> {
     c.end()?;
     output.finish(&mut response);
     // What stood beside the candidates has no place of its own in the hub.
-    if !output.rest.0.is_empty() {
+    if output.cite(&mut response) || !output.rest.0.is_empty() {
         response.rest.0.append(&mut output.rest.0);
         response.rest.keep_source(Raw::parse(text)?);
     }
@@ -107,6 +109,21 @@ impl<'a> Output<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// The pages that a search found are what the text cites; true where they are its citations.
+    fn cite(&mut self, response: &mut Response<'a>) -> bool {
+        let [Candidate { parts, .. }] = &mut response.candidates[..] else { return false };
+        let mut texts = parts.iter_mut().filter_map(|part| match &mut part.content {
+            Content::Text { citations, .. } => Some(citations),
+            _ => None,
+        });
+        let (Some(citations), None) = (texts.next(), texts.next()) else { return false };
+        *citations = self.rest.get("search_info").and_then(search::results);
+        if citations.is_some() {
+            self.rest.0.retain(|(name, _)| name != "search_info");
+        }
+        citations.is_some()
     }
 
     fn keep(&mut self, name: &'static str, value: Option<Raw<'a>>) {
@@ -199,8 +216,8 @@ fn read_stop<'a>(
 ///
 /// Answers of another protocol: texts are joined without a separator, thinking goes into
 /// `reasoning_content`, and the words stand where [`Answer::layout`] says: in a list of content, in
-/// `output.text`, or in the message as a string. Citations, server tools and members that only the
-/// other protocol knows are reported. An answer that a filter stopped, a refusal without words and
+/// `output.text`, or in the message as a string. Pages that are cited become `search_info`. Other
+/// citations, server tools and members that only the other protocol knows are reported. An answer that a filter stopped, a refusal without words and
 /// a model that failed are errors in DashScope, and fatal here.
 pub fn write(
     response: &Response<'_>,
@@ -289,8 +306,12 @@ fn write_output(
     report: &mut Reporter<'_>,
     output: &mut ObjectWriter<'_>,
 ) {
+    let mut pages = Pages::default();
     for candidate in &response.candidates {
-        report_candidate(candidate, answer.layout.content_list, report);
+        report_candidate(candidate, answer.layout.content_list, &mut pages, report);
+    }
+    if let Some(info) = pages.value() {
+        output.key("search_info").extend_from_slice(&info);
     }
     let bare = answer.layout.text_only && !answer.layout.content_list;
     if let ([candidate], true) = (&response.candidates[..], bare) {
@@ -360,13 +381,23 @@ pub(super) fn is_logprobs(raw: &Raw<'_>) -> bool {
     raw.member("content").is_some()
 }
 
-/// Names what a message of DashScope cannot hold, and endings that are errors.
-fn report_candidate(candidate: &Candidate<'_>, lists: bool, report: &mut Reporter<'_>) {
+/// Collects the pages that are cited, and names what a message of DashScope cannot hold and endings
+/// that are errors.
+fn report_candidate(
+    candidate: &Candidate<'_>,
+    lists: bool,
+    pages: &mut Pages,
+    report: &mut Reporter<'_>,
+) {
     let mut refused = false;
     for part in &candidate.parts {
         match &part.content {
-            Content::Text { citations: Some(raw), .. } if raw.as_str() != "[]" => {
-                report.piece(raw.as_str(), Severity::Ignore, "citations of another form");
+            Content::Text { citations: Some(list), .. } => {
+                citation::each(&list.borrow(), |cited| {
+                    if !pages.add(&cited) {
+                        report.piece(cited.as_str(), Severity::Ignore, "it cites no page");
+                    }
+                });
             }
             Content::Other { raw, .. } => {
                 report.piece(raw.as_str(), Severity::Degrade, "no such part in DashScope");

@@ -37,5 +37,5 @@ mod writer;
 
 pub use calls::{MAX_HELD, MAX_TOOL_CALLS};
 pub use growth::MAX_UNDECIDED;
-pub use reader::{MAX_CANDIDATES, MAX_MEDIA, MAX_REMEMBERED, Reader};
+pub use reader::{MAX_CANDIDATES, MAX_FOUND, MAX_MEDIA, MAX_REMEMBERED, Reader};
 pub use writer::{MAX_OPEN_PARTS, SNAPSHOT_STEP, Writer};

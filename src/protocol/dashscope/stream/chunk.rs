@@ -1,6 +1,7 @@
 //! One event of a stream, borrowed. Nothing in it is held to be of the right kind: what is not is
 //! as good as absent.
 
+use crate::protocol::dashscope::search::{self, is_empty_list};
 use crate::protocol::dashscope::wire::{Result, of_kind, string};
 use crate::protocol::json::{Cursor, JsonStr, Kind, Raw};
 use crate::protocol::model::Rest;
@@ -19,6 +20,8 @@ pub(super) struct Chunk<'a> {
     /// `output.finish_reason`.
     pub(super) finish: JsonStr<'a>,
     pub(super) usage: Option<Raw<'a>>,
+    /// `output.search_info.search_results`, unless it is empty.
+    pub(super) pages: Option<Raw<'a>>,
     /// It has a code or an error that says something.
     pub(super) complains: bool,
     pub(super) rest: Rest<'a>,
@@ -59,9 +62,10 @@ impl<'a> Chunk<'a> {
     fn output(&mut self, key: &JsonStr<'a>, c: &mut Cursor<'a>) -> Result<()> {
         match &*key.decode() {
             "choices" => {
-                let list = of_kind(c, Kind::Array)?;
-                self.choices =
-                    list.filter(|raw| raw.as_str().trim_start_matches('[').trim_start() != "]");
+                self.choices = of_kind(c, Kind::Array)?.filter(|raw| !is_empty_list(raw));
+            }
+            "search_info" => {
+                self.pages = of_kind(c, Kind::Object)?.as_ref().and_then(search::results);
             }
             "text" => self.text = string(c)?,
             "finish_reason" => self.finish = string(c)?.unwrap_or_default(),

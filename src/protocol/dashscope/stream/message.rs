@@ -5,8 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::chunk::{CallPiece, Piece};
 use super::growth::{Growth, Hints, Mode};
 use super::reader::{Broken, MAX_MEDIA, Reader, Sink, Step, Words, number};
+use crate::protocol::citation;
 use crate::protocol::dashscope::wire::media_source;
-use crate::protocol::json::JsonStr;
+use crate::protocol::json::{JsonStr, Raw};
 use crate::protocol::model::{
     Delta, Media, MediaKind, MediaSource, PartStart, Rest, Seal, SealKind, Spelling, StreamEvent,
     ToolCallKind, Vendor,
@@ -133,9 +134,16 @@ impl Reader {
     }
 
     fn close_words(&mut self, at: usize, sink: Sink<'_>) {
-        if let Some((index, _)) = self.candidates[at].open.take() {
-            sink(StreamEvent::PartStop { index });
+        let Some((index, words)) = self.candidates[at].open.take() else { return };
+        if let Some(pages) = self.pages.take_if(|_| words == Words::Text) {
+            self.cited = true;
+            if let Ok(list) = Raw::parse(&pages) {
+                citation::each(&list, |raw| {
+                    sink(StreamEvent::Delta { index, delta: Delta::Citation(raw) });
+                });
+            }
         }
+        sink(StreamEvent::PartStop { index });
     }
 
     fn start_part(&mut self, at: usize, part: PartStart<'_>, sink: Sink<'_>) -> u32 {

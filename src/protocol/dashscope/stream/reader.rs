@@ -14,6 +14,9 @@ pub const MAX_CANDIDATES: usize = 128;
 /// Most bytes that are remembered of a stream that repeats itself. A stream with more fails.
 pub const MAX_REMEMBERED: usize = 16 << 20;
 
+/// Most bytes of the pages that a search found; a longer list is left out.
+pub const MAX_FOUND: usize = 256 << 10;
+
 /// Most pictures and sounds of one candidate; further ones are left out.
 pub const MAX_MEDIA: usize = 256;
 
@@ -35,6 +38,8 @@ pub(super) type Step = Result<(), Broken>;
 /// that name, or any data with a `code`. Data that are no JSON end the stream as an error. Nothing
 /// comes after the end or an error.
 ///
+/// Pages that a search found are citations at the end of the first text.
+///
 /// Memory: a few words for each candidate and call. A stream that repeats itself costs one copy of
 /// the answer, up to [`MAX_REMEMBERED`].
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -44,6 +49,9 @@ pub struct Reader {
     pub(super) next_part: u32,
     pub(super) candidates: Vec<Candidate>,
     pub(super) calls: Calls,
+    /// The pages that a search found, until the text that cites them is complete.
+    pub(super) pages: Option<String>,
+    pub(super) cited: bool,
     /// What a field of the stream showed.
     pub(super) learnt: Option<Mode>,
 }
@@ -132,10 +140,13 @@ impl Reader {
     }
 
     fn chunk(&mut self, chunk: Chunk<'_>, sink: Sink<'_>) -> Step {
-        let Chunk { id, model, has_output, choices, text, finish, usage, rest, .. } = chunk;
+        let Chunk { id, model, has_output, choices, text, finish, usage, pages, rest, .. } = chunk;
         if !self.started && (has_output || usage.is_some()) {
             self.started = true;
             sink(StreamEvent::Start { id, model, created: None, usage: None, rest });
+        }
+        if let Some(raw) = pages.filter(|raw| !self.cited && raw.as_str().len() <= MAX_FOUND) {
+            self.pages = Some(raw.as_str().to_owned());
         }
         let (mut told, mut last) = (0, 0);
         if let Some(choices) = &choices {

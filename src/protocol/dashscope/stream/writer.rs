@@ -4,9 +4,11 @@ use http::StatusCode;
 use super::MAX_CANDIDATES;
 use super::piece::Piece;
 use super::snapshot::Snapshot;
+use crate::protocol::citation;
 use crate::protocol::dashscope::content::write_media;
 use crate::protocol::dashscope::message::is_ours;
 use crate::protocol::dashscope::response::{is_carried, is_logprobs};
+use crate::protocol::dashscope::search::Pages;
 use crate::protocol::dashscope::wire::{push, push_flat};
 use crate::protocol::dashscope::{fault, finish, tokens};
 use crate::protocol::json::{JsonStr, ObjectWriter, Raw, push_u64};
@@ -29,8 +31,8 @@ pub const SNAPSHOT_STEP: usize = 64;
 /// far; the words stand in a string, in a list, or in `output.text`. Every event has the role and
 /// the usage known so far; the last one has the reason to finish, and waits for the last usage. Id
 /// and name of a call come once where events have more of it. A refusal goes as words where it has
-/// any; else it is an error, as is what a filter stopped. Citations and server tools are left out.
-/// A ping is a comment. Nothing is written after the end.
+/// any; else it is an error, as is what a filter stopped. Pages that are cited stand in the
+/// last event as `search_info`; other citations and server tools are left out. A ping is a comment. Nothing is written after the end.
 ///
 /// Where the upstream speaks DashScope too ([`Answer::origin`]), its own words, usage and unknown
 /// members come back as they stood.
@@ -48,6 +50,7 @@ pub struct Writer {
     events: u64,
     usage: Option<Usage<'static>>,
     candidates: Vec<Candidate>,
+    pages: Pages,
     open: Vec<Open>,
     done: bool,
 }
@@ -90,6 +93,7 @@ impl Writer {
             events: 0,
             usage: None,
             candidates: Vec::new(),
+            pages: Pages::default(),
             open: Vec::new(),
             done: false,
         }
@@ -171,7 +175,14 @@ impl Writer {
             return self.fail("too many open parts", out);
         }
         let kind = match part {
-            PartStart::Text { .. } => Kind::Words,
+            PartStart::Text { citations } => {
+                if let Some(list) = citations {
+                    citation::each(&list.borrow(), |cited| {
+                        self.pages.add(&cited);
+                    });
+                }
+                Kind::Words
+            }
             PartStart::Refusal => {
                 self.candidates[at].refused = true;
                 Kind::Words
@@ -223,6 +234,9 @@ impl Writer {
         let (at, kind) = (open.candidate, open.kind);
         match (kind, delta) {
             (Kind::Words, Delta::Text(text)) => self.add(at, &Piece::Words(text), out),
+            (Kind::Words, Delta::Citation(raw)) => {
+                self.pages.add(raw);
+            }
             (Kind::Reasoning, Delta::Reasoning(text)) => {
                 self.add(at, &Piece::Reasoning(text), out);
             }
@@ -370,6 +384,7 @@ impl Writer {
     ) {
         self.settle(&JsonStr::default());
         self.open_event("result", StatusCode::OK, out);
+        let pages = word.and_then(|_| self.pages.value());
         let word = word.map_or("null", |word| word.escaped());
         let (layout, bare) = (self.answer.layout, self.is_bare(at));
         let candidate = &mut self.candidates[at];
@@ -380,7 +395,7 @@ impl Writer {
                 Piece::Words(text) => text.escaped(),
                 _ => &candidate.said.content,
             };
-            push(out, &[text, "\"}"]);
+            push(out, &[text, "\""]);
         } else {
             push(out, &["{\"output\":{\"choices\":[{\"message\":{"]);
             if layout.snapshots {
@@ -395,8 +410,13 @@ impl Writer {
                 push(out, &[",\"logprobs\":"]);
                 push_flat(out, raw);
             }
-            push(out, &["}]}"]);
+            push(out, &["}]"]);
         }
+        if let Some(info) = pages {
+            push(out, &[",\"search_info\":"]);
+            out.extend_from_slice(&info);
+        }
+        push(out, &["}"]);
         push(out, &[",\"usage\":"]);
         tokens::write(self.usage.as_ref(), out);
         push(out, &[",\"request_id\":\"", &self.id, "\""]);

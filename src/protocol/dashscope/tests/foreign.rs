@@ -520,6 +520,25 @@ fn answers_in_each_layout() {
 }
 
 #[test]
+fn cited_pages_are_search_results() {
+    let cited = Part::new(Content::Text {
+        text: text("a"),
+        citations: Some(Raw::literal(
+            r#"[{"type":"web_search_result_location","url":"u","title":"t"},{"type":"char_location"}]"#,
+        )),
+    });
+    let expected = json!({"search_results": [{"index": 1, "title": "t", "url": "u"}]});
+    for text_only in [false, true] {
+        let layout = Layout { text_only, ..Layout::default() };
+        let answer = answer_of(vec![cited.clone()], StopReason::End);
+        let (body, report) = write_answer(&answer, layout);
+        assert_eq!(body["output"]["search_info"], expected);
+        let lost: Vec<_> = report.losses().iter().map(|loss| loss.reason).collect();
+        assert_eq!(lost, ["it cites no page"]);
+    }
+}
+
+#[test]
 fn endings_without_a_word_are_fatal() {
     let refusal = || vec![Part::new(Content::Refusal(text("no")))];
     let rows = [

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::corpus::cases;
 use crate::protocol::dashscope::stream::{
-    MAX_CANDIDATES, MAX_HELD, MAX_MEDIA, MAX_REMEMBERED, MAX_TOOL_CALLS, Reader,
+    MAX_CANDIDATES, MAX_FOUND, MAX_HELD, MAX_MEDIA, MAX_REMEMBERED, MAX_TOOL_CALLS, Reader,
 };
 use crate::protocol::json::JsonStr;
 use crate::protocol::model::{Delta, PartStart, StreamEvent};
@@ -320,6 +320,34 @@ fn other_forms() {
     for (lines, expected) in rows {
         assert_eq!(events(lines), *expected, "{lines:?}");
     }
+}
+
+#[test]
+fn found_pages_are_cited_by_the_first_text() {
+    let event = |text: &str, found: &str, finish: &str| {
+        format!(
+            r#"{{"output":{{"choices":[{{"message":{{"content":"{text}"}},"finish_reason":"{finish}"}}],"search_info":{{"search_results":{found}}}}}}}"#
+        )
+    };
+    let pages = r#"[{"url":"u"},{"url":"v"}]"#;
+    for later in ["[]", pages] {
+        let lines =
+            [event("", pages, "null"), event("a", later, "null"), event("b", later, "stop")];
+        let expected = [
+            "start  ",
+            "+0 text",
+            "0 a",
+            "0 b",
+            r#"0 {"url":"u"}"#,
+            r#"0 {"url":"v"}"#,
+            "-0",
+            "stop 0 End",
+            "end",
+        ];
+        assert_eq!(run(&lines), expected, "{later}");
+    }
+    let long = format!(r#"[{{"url":"{}"}}]"#, "u".repeat(MAX_FOUND));
+    assert_eq!(run(&[event("a", &long, "stop")]).len(), 6, "too long a list is left out");
 }
 
 #[test]

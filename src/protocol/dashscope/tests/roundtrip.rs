@@ -354,6 +354,9 @@ fn answers() {
         json!({"output": {"text": null, "finish_reason": null, "choices": [{"finish_reason": "stop",
             "message": {"role": "assistant", "content": "a"}}]}, "code": "", "message": "",
             "status_code": 200}),
+        json!({"output": {"choices": [{"finish_reason": "stop", "message": {"role": "assistant",
+            "content": "a"}}], "search_info": {"search_results": [{"index": 1, "url": "u"}], "x": 1}}}),
+        json!({"output": {"text": "a", "finish_reason": "stop", "search_info": {"search_results": []}}}),
         json!({"output": {"choices": [], "search_info": {"search_results": [1]}}}),
         json!({"output": {"text": "a", "choices": null, "finish_reason": "length", "x": 1}}),
         json!({"output": {"token_ids": [1], "tokens": ["a"]}, "usage": null}),
@@ -374,6 +377,11 @@ fn what_is_understood_of_an_answer() {
     assert_eq!((&*response.id.decode(), &*response.model.decode()), ("r", "qwen-mt"));
     let candidate = &response.candidates[0];
     assert_eq!(candidate.parts.len(), 4);
+    let found = r#"{"output":{"text":"a","search_info":{"search_results":[{"url":"u"}]}}}"#;
+    let found = response::read(found).unwrap();
+    assert!(matches!(&found.candidates[0].parts[0].content,
+        Content::Text { citations: Some(list), .. } if list.as_str() == r#"[{"url":"u"}]"#));
+    assert!(found.rest.0.is_empty(), "nothing is lost with them");
     // Some models end a call with `stop`.
     assert_eq!(candidate.stop.as_ref().unwrap().reason, StopReason::ToolUse);
     let usage = response.usage.unwrap();

@@ -299,6 +299,23 @@ fn media_stand_in_lists() {
 }
 
 #[test]
+fn cited_pages_stand_in_the_last_event() {
+    let mut events = hello();
+    let cited = r#"{"type":"url_citation","url":"u","title":"t"}"#;
+    for _ in 0..2 {
+        events.insert(3, delta(0, Delta::Citation(Raw::literal(cited))));
+    }
+    for bits in 0u8..8 {
+        let layout = layout(bits & 1 != 0, bits & 2 != 0, bits & 4 != 0);
+        let events = data(&write_in(layout, &events));
+        let found: Vec<_> = events.iter().map(|event| &event["output"]["search_info"]).collect();
+        let expected =
+            serde_json::json!({"search_results": [{"index": 1, "title": "t", "url": "u"}]});
+        assert_eq!(found, [&Value::Null, &Value::Null, &expected]);
+    }
+}
+
+#[test]
 fn snapshots_are_thinned_and_bounded() {
     let piece = "word ".repeat(4);
     let mut events = vec![start(), words(0)];
