@@ -266,7 +266,7 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
 
     /// Writes `content`.
     fn content(&self, message: &mut ObjectWriter<'_>, content: &[Item<'_, '_>]) {
-        if self.form == Form::Joined {
+        if self.form == Form::Joined || (content.is_empty() && self.form == Form::Typed) {
             let texts = content.iter().filter_map(|item| match item.what {
                 What::Text(text) => Some(text),
                 What::Media(_) => None,
@@ -327,10 +327,11 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
 
     /// Writes the words of an assistant.
     fn words(&self, message: &mut ObjectWriter<'_>, parts: &[Part<'_>]) {
-        if self.form == Form::Joined {
+        let said = |part: &&Part<'_>| matches!(part.content, Content::Text { .. });
+        let silent = !parts.iter().any(|part| said(&part));
+        if self.form == Form::Joined || (silent && self.form == Form::Typed) {
             return push_joined(message.key("content"), texts(parts), "");
         }
-        let said = |part: &&Part<'_>| matches!(part.content, Content::Text { .. });
         message.array("content", |list| {
             for part in parts.iter().filter(said) {
                 let Content::Text { text, .. } = &part.content else { continue };

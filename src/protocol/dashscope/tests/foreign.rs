@@ -343,6 +343,8 @@ fn cache_marks_stay_on_content() {
         turn(Role::User, vec![words("b")]),
     ]));
     assert_eq!(body["input"]["messages"][1]["content"][0]["cache_control"], mark);
+    // What has no mark has had one, or will have: its form stays.
+    assert_eq!(body["input"]["messages"][0]["content"], json!([{"type": "text", "text": "a"}]));
     assert_eq!(report.losses()[0].severity, Severity::Ignore);
 }
 

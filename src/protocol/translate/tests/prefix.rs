@@ -54,7 +54,11 @@ fn exchanges() -> impl Strategy<Value = Vec<Exchange>> {
         said: format!("a{said}"),
         marked,
     });
-    proptest::collection::vec(exchange, 1..6)
+    // Who marks, marks from the first request on.
+    proptest::collection::vec(exchange, 1..6).prop_map(|mut history| {
+        history[0].marked |= history.iter().any(|exchange| exchange.marked);
+        history
+    })
 }
 
 fn with(mut object: Value, name: &str, value: Value, when: bool) -> Value {
