@@ -29,7 +29,8 @@ pub trait SealVault: Send + Sync {
 }
 
 /// Where a value is kept: a SHA-256 of who called, what protocol the upstream spoke, and the id of
-/// the call. No one reads another's thinking, and none reaches another vendor.
+/// the call. No one reads another's thinking, and none reaches another vendor, as far as its
+/// protocol tells vendors apart.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VaultKey([u8; 32]);
 

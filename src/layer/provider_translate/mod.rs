@@ -58,7 +58,9 @@
 //! None where both sides speak the same protocol, no model is mapped, and the conversation was with
 //! no other vendor before (`vendors_change`). Otherwise the request
 //! (50 MiB, then 413) and an answer that is no stream (32 MiB, then 502) are read whole; a stream
-//! is translated event by event in constant memory.
+//! is translated event by event in constant memory, but for what the caller's grammar repeats (the
+//! items of Responses, snapshots of DashScope, whole calls of Gemini), up to
+//! [`DEFAULT_MAX_ACCUMULATED`](crate::protocol::DEFAULT_MAX_ACCUMULATED).
 //!
 //! # Cancellation
 //! Dropping the future or the body drops the inner one.
