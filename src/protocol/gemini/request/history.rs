@@ -35,7 +35,15 @@ pub(super) fn arrange<'r, 'a>(
             writer.lose(name.escaped(), Severity::Degrade, "Gemini has no names of authors");
         }
         writer.report.rest(&turn.rest);
-        let parts = turn.parts.iter().filter(|part| writer.carries(part)).collect();
+        let parts = turn.parts.iter().filter(|part| match &part.content {
+            // The model would miss what it was told.
+            Content::Other { raw, .. } if turn.role == Role::User => {
+                writer.lose(raw.as_str(), Severity::Fatal, "Gemini has no such content");
+                false
+            }
+            _ => writer.carries(part),
+        });
+        let parts = parts.collect();
         push_joined(&mut messages, Message::new(turn.role, parts));
     }
     place_results(messages, writer)

@@ -549,3 +549,22 @@ fn losses() {
     ];
     assert_eq!(self::lost(&translated), wanted);
 }
+
+#[test]
+fn unknown_content_is_worse_to_lose_from_the_caller() {
+    let unknown = json!({"type": "yet_unknown", "a": 1});
+    let (value, translated) = translated(
+        Anthropic,
+        &json!({"model": "m", "max_tokens": 9, "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "go"}, unknown]},
+            {"role": "assistant", "content": [{"type": "text", "text": "so"}, unknown]}]}),
+        &Target::default(),
+    );
+    assert_eq!(
+        value["contents"],
+        json!([{"role": "user", "parts": [{"text": "go"}]},
+            {"role": "model", "parts": [{"text": "so"}]}])
+    );
+    let wanted = [("/messages/0/content/1", Fatal), ("/messages/1/content/1", Degrade)];
+    assert_eq!(lost(&translated), wanted);
+}
