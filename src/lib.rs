@@ -47,7 +47,8 @@
 //!
 //! # Features
 //!
-//! None by default. `upstream`: `HttpUpstream`, a pooled client. `full`: all.
+//! None by default. `upstream`: `HttpUpstream`, a pooled client. `key-pool`, `channel`,
+//! `failover`, `session`, `limit`: the layer of that name. `full`: all.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod body;

@@ -86,12 +86,8 @@ pub fn refuse_with_status<B>(
         let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    response.extensions_mut().insert(Fault {
-        kind: error.kind,
-        status,
-        retry_after: error.retry_after,
-        origin: FaultOrigin::Gateway,
-    });
+    let fault = Fault::new(error.kind, status, FaultOrigin::Gateway);
+    response.extensions_mut().insert(Fault { retry_after: error.retry_after, ..fault });
     response
 }
 

@@ -1,15 +1,13 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::{Extensions, StatusCode};
+use http::Extensions;
 
+use super::attempt::{Attempt, AttemptId, MAX_ATTEMPTS};
 use crate::protocol::Protocol;
 use crate::protocol::edit::Facts;
 use crate::protocol::json::JsonStr;
 use crate::protocol::model::{Fault, StopReason, Usage};
-
-/// Most attempts that one exchange remembers; later ones are not kept.
-pub const MAX_ATTEMPTS: usize = 64;
 
 /// What the layers of one request know of it. Cloning it clones the handle.
 ///
@@ -62,6 +60,30 @@ impl Exchange {
         self.read(|facts| facts.principal.as_ref().is_some_and(Principal::is_limited))
     }
 
+    /// Begins an attempt and leaves its id in the extensions of the request that makes it.
+    pub fn begin_attempt(&self, extensions: &mut Extensions) -> AttemptId {
+        let id = self.update(|facts| {
+            let id = AttemptId::new(facts.attempts.len());
+            if facts.attempts.len() < MAX_ATTEMPTS {
+                facts.attempts.push(Attempt::default());
+            }
+            id
+        });
+        extensions.insert(id);
+        id
+    }
+
+    /// The attempt that a request makes; begins one where no outer layer did.
+    pub fn attempt_of(&self, extensions: &mut Extensions) -> AttemptId {
+        let begun = extensions.get::<AttemptId>().copied();
+        begun.unwrap_or_else(|| self.begin_attempt(extensions))
+    }
+
+    /// Writes facts of an attempt; nothing happens beyond [`MAX_ATTEMPTS`].
+    pub fn update_attempt(&self, id: AttemptId, update: impl FnOnce(&mut Attempt)) {
+        self.update(|facts| facts.attempts.get_mut(id.index()).map(update));
+    }
+
     fn lock(&self) -> MutexGuard<'_, ExchangeFacts> {
         // A panic in one of the closures leaves plain data behind, still good to read.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -89,29 +111,6 @@ pub struct ExchangeFacts {
     /// Why the answer ended.
     pub stop: Option<StopReason>,
     /// What went wrong, also inside a stream that began with 200.
-    pub fault: Option<Fault>,
-}
-
-impl ExchangeFacts {
-    /// Remembers an attempt, unless there are [`MAX_ATTEMPTS`] already.
-    pub fn attempt(&mut self, attempt: Attempt) {
-        if self.attempts.len() < MAX_ATTEMPTS {
-            self.attempts.push(attempt);
-        }
-    }
-}
-
-/// One call to an upstream.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Attempt {
-    /// Which channel.
-    pub channel: Option<Arc<str>>,
-    /// Which key, masked.
-    pub key: Option<Arc<str>>,
-    /// How it answered.
-    pub status: Option<StatusCode>,
-    /// What went wrong.
     pub fault: Option<Fault>,
 }
 
@@ -192,15 +191,6 @@ pub struct PeerAddr(pub SocketAddr);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn attempts_are_bounded() {
-        let exchange = Exchange::default();
-        for _ in 0..MAX_ATTEMPTS + 1 {
-            exchange.update(|facts| facts.attempt(Attempt::default()));
-        }
-        assert_eq!(exchange.read(|facts| facts.attempts.len()), MAX_ATTEMPTS);
-    }
 
     #[test]
     fn models_are_allowed_by_list() {

@@ -4,10 +4,10 @@
 //! wants after the answer has gone by (or after the caller left) are in the [`Exchange`], a
 //! handle that all layers of one request share.
 
+mod attempt;
 mod exchange;
 mod upstream;
 
-pub use exchange::{
-    Attempt, Exchange, ExchangeFacts, MAX_ATTEMPTS, PeerAddr, Principal, RequestFacts,
-};
+pub use attempt::{Attempt, AttemptId, ChannelId, MAX_ATTEMPTS};
+pub use exchange::{Exchange, ExchangeFacts, PeerAddr, Principal, RequestFacts};
 pub use upstream::{BadUpstream, KeyHeaders, ModelMap, Upstream, UpstreamKey};

@@ -5,7 +5,19 @@ mod macros;
 
 pub mod api_key_auth;
 pub mod catch_error;
+#[cfg(feature = "channel")]
+pub mod channel;
+#[cfg(feature = "failover")]
+pub mod failover;
+#[cfg(feature = "failover")]
+pub mod first_event;
 pub mod hop_by_hop;
+#[cfg(feature = "key-pool")]
+pub mod key_pool;
+#[cfg(feature = "limit")]
+pub mod limit;
 pub mod provider_translate;
+#[cfg(feature = "session")]
+pub mod session;
 pub mod stats;
 pub mod system_prompt;

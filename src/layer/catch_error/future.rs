@@ -67,8 +67,7 @@ fn answer<B>(kind: TransportKind, protocol: Option<Protocol>) -> Response<Rewrit
     let status = fault.status();
     let error = ApiError::new(fault, kind.to_string());
     let mut response = refuse_with_status(protocol, status, &error);
-    let origin = FaultOrigin::Transport;
-    response.extensions_mut().insert(Fault { kind: fault, status, retry_after: None, origin });
+    response.extensions_mut().insert(Fault::new(fault, status, FaultOrigin::Transport));
     response
 }
 

@@ -81,10 +81,8 @@ pub(super) fn pass<C>(
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         let fault = Fault {
-            kind: FaultKind::from_status(status),
-            status,
             retry_after: headers::retry_after(response.headers()),
-            origin: FaultOrigin::Upstream,
+            ..Fault::new(FaultKind::from_status(status), status, FaultOrigin::Upstream)
         };
         if response.extensions().get::<Fault>().is_none() {
             response.extensions_mut().insert(fault);
@@ -259,10 +257,8 @@ fn finish_error<C>(
     headers::set_retry_after(&mut parts.headers, translated.retry_after);
     // A layer inside, such as CatchErrorLayer, knows better whose fault it is.
     let fault = *parts.extensions.get_or_insert_with(|| Fault {
-        kind: translated.kind,
-        status: parts.status,
         retry_after: headers::retry_after(&parts.headers),
-        origin: FaultOrigin::Upstream,
+        ..Fault::new(translated.kind, parts.status, FaultOrigin::Upstream)
     });
     job.exchange.update(|facts| facts.fault = Some(fault));
     parts.status = translated.status;

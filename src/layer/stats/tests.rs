@@ -266,7 +266,7 @@ fn facts_of_inner_layers_come_first() {
                 Some(RequestFacts { model: Some("asked".into()), ..RequestFacts::default() });
             facts.upstream_model = Some("mapped".into());
             facts.usage = Some(Usage { input: 100, ..Usage::default() });
-            facts.attempt(crate::context::Attempt::default());
+            facts.attempts.push(crate::context::Attempt::default());
         });
         Ok(typed("application/json", ["{\"model\":\"said\",\"usage\":{\"prompt_tokens\":9}}"]))
     }));

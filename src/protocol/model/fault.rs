@@ -18,13 +18,22 @@ pub struct Fault {
     pub retry_after: Option<Duration>,
     /// Who found it.
     pub origin: FaultOrigin,
+    /// Whether another key or another channel may do better. Usually what
+    /// [`FaultKind::moves_on`] says; whoever classified it may know better.
+    pub moves_on: bool,
 }
 
 impl Fault {
     /// A refusal of ours.
     #[must_use]
     pub fn gateway(kind: FaultKind) -> Self {
-        Self { kind, status: kind.status(), retry_after: None, origin: FaultOrigin::Gateway }
+        Self::new(kind, kind.status(), FaultOrigin::Gateway)
+    }
+
+    /// A fault that moves on as its kind does, and names no time to wait.
+    #[must_use]
+    pub fn new(kind: FaultKind, status: StatusCode, origin: FaultOrigin) -> Self {
+        Self { kind, status, retry_after: None, origin, moves_on: kind.moves_on() }
     }
 }
 
@@ -106,6 +115,31 @@ impl FaultKind {
             Self::Upstream | Self::Transport => StatusCode::BAD_GATEWAY,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
         }
+    }
+
+    /// Whether another key or another channel may do better. Never where the client left or asked
+    /// for what nobody can give.
+    #[must_use]
+    pub fn moves_on(self) -> bool {
+        self.is_keys() || self.is_upstreams()
+    }
+
+    /// Whether it is the fault of the key: another one of the same vendor may do.
+    #[must_use]
+    pub fn is_keys(self) -> bool {
+        matches!(self, Self::Auth | Self::Permission) || self.is_quota()
+    }
+
+    /// Whether the key has spent what it may, for now or for good.
+    #[must_use]
+    pub fn is_quota(self) -> bool {
+        matches!(self, Self::Billing | Self::RateLimit)
+    }
+
+    /// Whether it is the fault of the upstream, whatever the key.
+    #[must_use]
+    pub fn is_upstreams(self) -> bool {
+        matches!(self, Self::Overloaded | Self::Upstream | Self::Transport | Self::Timeout)
     }
 
     /// The kind that a bare status tells.

@@ -1,0 +1,108 @@
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use crate::protocol::model::Fault;
+
+/// Most attempts that one exchange remembers; later ones are not kept.
+pub const MAX_ATTEMPTS: usize = 64;
+
+/// One call to an upstream, as far as the layers that took part in it have told.
+///
+/// Each layer writes its own members: who repeats requests says whether it would once more, who
+/// chooses a channel or a key says which and whether others are left, who sees the answer says how
+/// it went. So a layer inside knows whether anything would be gained by holding an answer back.
+///
+/// ```
+/// use tower_llm_gateway::context::Exchange;
+///
+/// let mut request = http::Request::new(());
+/// let exchange = Exchange::of(request.extensions_mut());
+/// let id = exchange.attempt_of(request.extensions_mut());
+/// exchange.update_attempt(id, |attempt| {
+///     attempt.may_repeat = true;
+///     attempt.more_keys = true;
+/// });
+/// assert!(exchange.read(|facts| facts.attempts[id.index()].has_alternative()));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Which channel.
+    pub channel: Option<ChannelId>,
+    /// Which key, masked.
+    pub key: Option<Arc<str>>,
+    /// How it answered.
+    pub status: Option<StatusCode>,
+    /// What went wrong, also inside a stream that began with 200.
+    pub fault: Option<Fault>,
+    /// Whether the request would be repeated if this attempt failed before its commit point.
+    pub may_repeat: bool,
+    /// Whether a channel is left that this exchange has not tried.
+    pub more_channels: bool,
+    /// Whether the channel has a key left that this exchange has not tried.
+    pub more_keys: bool,
+}
+
+impl Attempt {
+    /// Whether another attempt could follow, and elsewhere than this one.
+    #[must_use]
+    pub fn has_alternative(&self) -> bool {
+        self.may_repeat && (self.more_channels || self.more_keys)
+    }
+}
+
+/// Which attempt of its [`Exchange`](super::Exchange) a request makes; in its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AttemptId(usize);
+
+impl AttemptId {
+    pub(super) fn new(index: usize) -> Self {
+        Self(index)
+    }
+
+    /// Its place among [`ExchangeFacts::attempts`](super::ExchangeFacts::attempts); beyond them
+    /// for one that is not remembered.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// The stable name of a channel: in the extensions of a request whose channel is chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelId(Arc<str>);
+
+impl ChannelId {
+    /// A name that stays with the channel for as long as it exists.
+    #[must_use]
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self(id.into())
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Exchange;
+
+    #[test]
+    fn attempts_are_bounded() {
+        let exchange = Exchange::default();
+        let mut extensions = http::Extensions::new();
+        let first = exchange.attempt_of(&mut extensions);
+        assert_eq!(exchange.attempt_of(&mut extensions), first);
+        for _ in 0..MAX_ATTEMPTS {
+            exchange.begin_attempt(&mut extensions);
+        }
+        let last = exchange.attempt_of(&mut extensions);
+        exchange.update_attempt(last, |_| panic!("it is not remembered"));
+        assert_eq!(exchange.read(|facts| facts.attempts.len()), MAX_ATTEMPTS);
+    }
+}

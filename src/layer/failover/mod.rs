@@ -1,0 +1,1 @@
+//! Repeats a failed request elsewhere.

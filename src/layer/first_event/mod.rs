@@ -1,0 +1,1 @@
+//! Holds an answer until its first meaningful event.

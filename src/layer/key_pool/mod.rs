@@ -1,0 +1,1 @@
+//! Leases keys and learns from how they fare.

@@ -1,0 +1,1 @@
+//! Concurrency, rate and size of requests.

@@ -1,0 +1,1 @@
+//! Responses' `previous_response_id` and `store`, kept by the gateway.
