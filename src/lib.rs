@@ -48,7 +48,8 @@
 //! # Features
 //!
 //! None by default. `upstream`: `HttpUpstream`, a pooled client. `key-pool`, `channel`,
-//! `failover`, `session`, `limit`: the layer of that name. `full`: all.
+//! `failover`, `session`, `limit`: the layer of that name. `decompress`: bodies in gzip, deflate, br
+//! and zstd are read where a layer must see them; without it they are refused. `full`: all.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod body;

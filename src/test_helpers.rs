@@ -1,5 +1,8 @@
 //! What the tests of several modules share.
 
+#[cfg(feature = "decompress")]
+pub(crate) mod encode;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -5,6 +5,8 @@
 //! frame on is no copy.
 
 mod collect;
+mod decode;
+mod encoding;
 mod guard;
 mod headers;
 mod keep_alive;
@@ -14,6 +16,8 @@ mod rewrite;
 mod transcode;
 
 pub use collect::{Collect, CollectError, Collected};
+pub use decode::{DecodeBody, DecodeError};
+pub use encoding::{ContentEncoding, UnreadableEncoding};
 pub use guard::GuardBody;
 pub use headers::{EVENT_STREAM, JSON, drop_body_headers, is_encoded, is_event_stream, media_type};
 pub use observe::{BodyEnd, Observe, ObserveBody};

@@ -4,7 +4,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::headers::JSON;
-use super::{CollectError, RewriteBody};
+use super::{CollectError, RewriteBody, UnreadableEncoding};
 use crate::protocol::edit::EditError;
 use crate::protocol::model::{ApiError, Fault, FaultKind, FaultOrigin};
 use crate::protocol::{Protocol, refusal};
@@ -46,6 +46,12 @@ impl<E> From<CollectError<E>> for Refusal {
                 Self::new(FaultKind::BadRequest, "the request body could not be read")
             }
         }
+    }
+}
+
+impl From<UnreadableEncoding> for Refusal {
+    fn from(encoding: UnreadableEncoding) -> Self {
+        Self::new(FaultKind::UnsupportedMedia, encoding.to_string())
     }
 }
 

@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -77,12 +78,12 @@ impl<B, T> TranscodeBody<B, T> {
 
 impl<B: Body<Data = Bytes>, T: Transcode> Body for TranscodeBody<B, T> {
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = Infallible;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let mut this = self.project();
         while let Some(inner) = this.inner.as_mut().as_pin_mut() {
             let Poll::Ready(polled) = inner.poll_frame(cx) else {

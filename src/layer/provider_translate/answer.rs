@@ -13,8 +13,8 @@ use super::headers;
 use super::keep::Keeping;
 use super::layer::Config;
 use crate::body::{
-    self, Collect, CollectError, Collected, Refusal, RewriteBody, is_encoded, is_event_stream,
-    media_type,
+    self, Collect, CollectError, Collected, DecodeBody, DecodeError, Refusal, RewriteBody,
+    is_encoded, is_event_stream, media_type,
 };
 use crate::context::Exchange;
 use crate::protocol::dialect::AnswerPiece;
@@ -59,7 +59,7 @@ pub(super) enum Begun<C> {
     /// The body must be read first.
     Read {
         parts: response::Parts,
-        collect: Collect<C>,
+        collect: Collect<DecodeBody<C>>,
         reading: Reading,
     },
 }
@@ -121,14 +121,15 @@ pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job)
         let plain = ResponseBody::plain(RewriteBody::untouched(body));
         return Begun::Done(Response::from_parts(parts, plain));
     }
-    if is_encoded(&parts.headers) {
-        return Begun::Done(if failed {
-            // Its status, and how long to wait, need no reading.
-            finish_error(parts, b"", job)
-        } else {
-            job.fail("the upstream's answer is encoded, though identity was asked")
-        });
-    }
+    let body = match DecodeBody::new(body, &mut parts.headers) {
+        Ok(body) => body,
+        // Its status, and how long to wait, need no reading.
+        Err(_) if failed => return Begun::Done(finish_error(parts, b"", job)),
+        Err(_) => {
+            let message = "the upstream's answer is encoded, though identity was asked";
+            return Begun::Done(job.fail(message));
+        }
+    };
     let reading = match media_type(&parts.headers) {
         _ if failed => Reading::Error,
         body::EVENT_STREAM => Reading::Stream,
@@ -166,7 +167,7 @@ pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job)
 pub(super) fn finish<C, E>(
     mut parts: response::Parts,
     reading: Reading,
-    collected: Result<Collected, CollectError<E>>,
+    collected: Result<Collected, CollectError<DecodeError<E>>>,
     job: &mut Job,
 ) -> Response<ResponseBody<C>> {
     let body = match collected {
@@ -174,7 +175,10 @@ pub(super) fn finish<C, E>(
         // Its status, and how long to wait, need no reading.
         Err(_) if reading == Reading::Error => return finish_error(parts, b"", job),
         Err(CollectError::TooLarge) => return job.fail("the upstream's answer is too large"),
-        Err(CollectError::Body(_)) => {
+        Err(CollectError::Body(DecodeError::Malformed)) => {
+            return job.fail("the upstream's answer is not encoded as it says");
+        }
+        Err(CollectError::Body(DecodeError::Body(_))) => {
             return job.refuse(FaultKind::Transport, "the connection to the upstream broke");
         }
     };

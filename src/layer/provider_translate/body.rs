@@ -7,7 +7,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::keep::Keeping;
-use crate::body::{GuardBody, RewriteBody, TranscodeBody};
+use crate::body::{DecodeBody, GuardBody, RewriteBody, TranscodeBody};
 use crate::context::Exchange;
 use crate::protocol::Transcode;
 use crate::protocol::model::{Fault, FaultOrigin};
@@ -28,7 +28,7 @@ pin_project! {
     enum Inner<C> {
         Plain { #[pin] body: RewriteBody<C> },
         Guarded { #[pin] body: GuardBody<C> },
-        Transcoded { #[pin] body: TranscodeBody<C, Reporting> },
+        Transcoded { #[pin] body: TranscodeBody<DecodeBody<C>, Reporting> },
     }
 }
 
@@ -50,7 +50,7 @@ impl<C> ResponseBody<C> {
     }
 
     pub(super) fn transcoded(
-        body: C,
+        body: DecodeBody<C>,
         transcoder: Transcoder,
         (exchange, keeping): (Exchange, Keeping),
         keep_alive: Option<Duration>,
@@ -72,7 +72,10 @@ impl<C: Body<Data = Bytes>> Body for ResponseBody<C> {
         match self.project().inner.project() {
             InnerProj::Plain { body } => body.poll_frame(cx),
             InnerProj::Guarded { body } => body.poll_frame(cx),
-            InnerProj::Transcoded { body } => body.poll_frame(cx),
+            InnerProj::Transcoded { body } => {
+                let frame = body.poll_frame(cx);
+                frame.map(|frame| frame.map(|frame| frame.map_err(|never| match never {})))
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use super::answer::{self, Begun, Job, Reading};
 use super::layer::Config;
 use super::plan::Plan;
 use super::prepare::Prepared;
-use crate::body::{Collect, CollectError, Collected, Refusal, RewriteBody};
+use crate::body::{Collect, CollectError, Collected, DecodeBody, Refusal, RewriteBody};
 use crate::context::{Exchange, Upstream};
 use crate::protocol::Protocol;
 
@@ -44,11 +44,11 @@ pin_project! {
             caller: Option<Protocol>,
             keep_alive: Option<Duration>,
         },
-        Read { #[pin] collect: Collect<B>, call: Option<Box<PendingCall<S>>> },
+        Read { #[pin] collect: Collect<DecodeBody<B>>, call: Option<Box<PendingCall<S>>> },
         Call { #[pin] future: S::Future, job: Option<Box<Job>> },
         Answer {
             #[pin]
-            collect: Collect<C>,
+            collect: Collect<DecodeBody<C>>,
             parts: Option<Box<http::response::Parts>>,
             reading: Reading,
             job: Option<Box<Job>>,
@@ -91,7 +91,12 @@ where
         upstream: Upstream,
         exchange: Exchange,
     ) -> Self {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let body = match DecodeBody::new(body, &mut parts.headers) {
+            Ok(body) => body,
+            // It is never passed on unseen.
+            Err(encoding) => return Self::refuse(plan.reads(), &encoding.into()),
+        };
         let collect = Collect::new(body, config.max_request_bytes);
         let call = PendingCall { service, parts, plan, config, upstream, exchange };
         Self { state: State::Read { collect, call: Some(Box::new(call)) } }
@@ -149,7 +154,7 @@ where
 
 impl<S> PendingCall<S> {
     /// Calls the inner service with the request that was read, or refuses it.
-    fn begin<B, C>(mut self, collected: Result<Collected, CollectError<B::Error>>) -> State<S, B, C>
+    fn begin<B, C, E>(mut self, collected: Result<Collected, CollectError<E>>) -> State<S, B, C>
     where
         S: Service<Request<RewriteBody<B>>>,
         B: Body<Data = Bytes>,

@@ -62,13 +62,18 @@
 //! items of Responses, snapshots of DashScope, whole calls of Gemini), up to
 //! [`DEFAULT_MAX_ACCUMULATED`](crate::protocol::DEFAULT_MAX_ACCUMULATED).
 //!
+//! Where a request or an answer must be read and feature `decompress` is on, gzip, deflate, br and
+//! zstd are undone on the way, a stream event by event, and the limits count decoded bytes; what was
+//! read goes on decoded. What passes untouched stays encoded.
+//!
 //! # Cancellation
 //! Dropping the future or the body drops the inner one.
 //!
 //! # Errors
 //! Refusals are responses in the caller's protocol: 400 for a body that is not of its protocol or
 //! that the [`Mode`](crate::protocol::report::Mode) refuses, 403 for a model that the principal may
-//! not use, 415 for an encoded body that must be read, 502 for an answer that cannot be read. The
+//! not use, 415 for a body that must be read in an
+//! encoding that cannot be undone, 502 for an answer that cannot be read. The
 //! service's own error is the inner one's. What could not be carried is a
 //! [`TranslationReport`](crate::protocol::report::TranslationReport) in the response's extensions.
 

@@ -1,9 +1,9 @@
 //! What is to be done with a request. Pure.
 
-use http::{HeaderMap, Uri};
+use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::body::{Refusal, is_encoded};
+use crate::body::Refusal;
 use crate::context::Upstream;
 use crate::protocol::model::FaultKind;
 use crate::protocol::{Operation, Protocol, Route, is_version};
@@ -46,37 +46,29 @@ impl Plan {
     }
 }
 
-/// Decides by the route and the headers alone. `see_body`: somebody must know the model.
-pub(super) fn plan(
-    route: Option<Route>,
-    upstream: &Upstream,
-    headers: &HeaderMap,
-    see_body: bool,
-) -> Plan {
+/// Decides by the route alone. `see_body`: somebody must know the model.
+pub(super) fn plan(route: Option<Route>, upstream: &Upstream, see_body: bool) -> Plan {
     let Some(Route { protocol: from, operation }) = route else { return Plan::Pass };
     let to = upstream.protocol().unwrap_or(from);
-    let plan = match operation {
-        Operation::Models | Operation::Other if is_same_vendor(from, to) => return Plan::Pass,
-        Operation::Models => return Plan::Models { from, to },
+    match operation {
+        Operation::Models | Operation::Other if is_same_vendor(from, to) => Plan::Pass,
+        Operation::Models => Plan::Models { from, to },
         // An answer in the upstream's dialect has to be read.
         Operation::Generate if from == to && changes_answers(upstream) => {
             Plan::Translate { from, to }
         }
         Operation::Generate | Operation::CountTokens if from == to => {
-            if !see_body && upstream.own_dialect().is_none() {
-                return Plan::Pass;
-            }
-            Plan::Edit(from)
+            let see_body = see_body || upstream.own_dialect().is_some();
+            if see_body { Plan::Edit(from) } else { Plan::Pass }
         }
         Operation::Generate => Plan::Translate { from, to },
         Operation::CountTokens => Plan::Count { from, to },
         // Also what is added to the list of operations and not yet built here.
         _ => {
             let message = format!("an upstream of protocol {to} has no such endpoint");
-            return Plan::Refuse(Refusal::new(FaultKind::NotFound, message));
+            Plan::Refuse(Refusal::new(FaultKind::NotFound, message))
         }
-    };
-    encoded(headers).map_or(plan, Plan::Refuse)
+    }
 }
 
 fn changes_answers(upstream: &Upstream) -> bool {
@@ -87,15 +79,6 @@ fn changes_answers(upstream: &Upstream) -> bool {
 fn is_same_vendor(from: Protocol, to: Protocol) -> bool {
     let is_openai = |protocol| matches!(protocol, Protocol::OpenAiChat | Protocol::OpenAiResponses);
     from == to || (is_openai(from) && is_openai(to))
-}
-
-/// A body that must be read has to stand as it is: it is never passed on unseen.
-fn encoded(headers: &HeaderMap) -> Option<Refusal> {
-    if !is_encoded(headers) {
-        return None;
-    }
-    let message = "the request body is encoded, send it without content-encoding";
-    Some(Refusal::new(FaultKind::UnsupportedMedia, message))
 }
 
 /// The URL at the upstream of a request that is not translated: path and query stay; a known

@@ -11,7 +11,7 @@ use super::headers;
 use super::layer::Config;
 use super::plan::{self, Plan};
 use super::{ProviderTranslateLayer, ResponseBody};
-use crate::body::{Refusal, RewriteBody, is_encoded};
+use crate::body::{ContentEncoding, Refusal, RewriteBody};
 use crate::context::{Exchange, Upstream, UpstreamKey};
 use crate::protocol::model::FaultKind;
 use crate::protocol::{Operation, Route};
@@ -72,10 +72,11 @@ where
             let error = Refusal::new(FaultKind::Permission, "this key may not use this path");
             return ResponseFuture::refuse(caller, &error);
         }
-        // What is encoded cannot be looked into, and none of ours.
-        let may_hold_seals = self.config.vendors_change && !is_encoded(request.headers());
+        // What cannot be decoded is none of ours.
+        let may_hold_seals =
+            self.config.vendors_change && ContentEncoding::of(request.headers()).is_ok();
         let see_body = exchange.is_limited() || !upstream.model_map().is_empty() || may_hold_seals;
-        let plan = plan::plan(route, &upstream, request.headers(), see_body);
+        let plan = plan::plan(route, &upstream, see_body);
         if let Plan::Refuse(error) = &plan {
             return ResponseFuture::refuse(caller, error);
         }

@@ -18,6 +18,8 @@ use crate::protocol::report::TranslationReport;
 use crate::test_helpers::{Frames, Step, steps};
 
 mod dialects;
+#[cfg(feature = "decompress")]
+mod encoded;
 mod listed;
 mod profiles;
 mod silence;
@@ -345,7 +347,7 @@ async fn a_limited_key_goes_only_where_its_model_is_seen() {
 async fn bad_requests_are_refused_before_the_call() {
     let translate = || ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat));
     let encoded = |mut request: Request<Full<Bytes>>| {
-        request.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+        request.headers_mut().insert("content-encoding", "gzip, br".parse().unwrap());
         request
     };
     let limited = |mut request: Request<Full<Bytes>>| {
@@ -478,12 +480,12 @@ async fn answers_that_cannot_be_read_are_a_502() {
 }
 
 #[tokio::test]
-async fn an_encoded_answer_is_never_parsed() {
+async fn an_answer_in_an_unknown_encoding_is_never_parsed() {
     for (upstream_status, status) in [(200, 502), (429, 429)] {
         let answer = Response::builder()
             .status(upstream_status)
             .header("content-type", "text/event-stream")
-            .header("content-encoding", "gzip")
+            .header("content-encoding", "compress")
             .header("retry-after", "7")
             .body(Frames::new(["\u{1f}"]))
             .unwrap();

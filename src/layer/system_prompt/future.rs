@@ -11,7 +11,9 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::layer::Config;
-use crate::body::{Collect, CollectError, Collected, Refusal, RewriteBody, drop_body_headers};
+use crate::body::{
+    Collect, CollectError, Collected, DecodeBody, Refusal, RewriteBody, drop_body_headers,
+};
 use crate::context::Exchange;
 use crate::protocol::edit::Edited;
 use crate::protocol::{Protocol, Route};
@@ -31,7 +33,7 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<S, F, B> {
-        Read { #[pin] collect: Collect<B>, call: Option<Box<PendingCall<S>>> },
+        Read { #[pin] collect: Collect<DecodeBody<B>>, call: Option<Box<PendingCall<S>>> },
         Call { #[pin] future: F },
         Refuse { protocol: Protocol, refusal: Refusal },
     }
@@ -65,7 +67,11 @@ where
         exchange: Exchange,
         config: Arc<Config>,
     ) -> Self {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let body = match DecodeBody::new(body, &mut parts.headers) {
+            Ok(body) => body,
+            Err(encoding) => return Self::refuse(route.protocol, encoding.into()),
+        };
         let collect = Collect::new(body, config.max_body_bytes);
         let call = Box::new(PendingCall { service, parts, route, exchange, config });
         Self { state: State::Read { collect, call: Some(call) } }
@@ -107,9 +113,9 @@ where
 
 impl<S> PendingCall<S> {
     /// Calls the inner service with the body as it should be.
-    fn begin<B: Body>(
+    fn begin<B: Body, E>(
         mut self,
-        collected: Result<Collected, CollectError<B::Error>>,
+        collected: Result<Collected, CollectError<E>>,
     ) -> Result<S::Future, Refusal>
     where
         S: Service<Request<RewriteBody<B>>>,

@@ -45,7 +45,9 @@
 //!
 //! The body of a request that may be edited is read to its end, up to
 //! [`max_body_bytes`](SystemPromptLayer::max_body_bytes). The inner service's readiness is held
-//! meanwhile: a deadline for uploads belongs outside. All other requests, and all answers, pass
+//! meanwhile: a deadline for uploads belongs outside. With feature `decompress` a body in gzip,
+//! deflate, br or zstd is decoded as it is read, the limit counts decoded bytes, and it goes on
+//! decoded. All other requests, and all answers, pass
 //! frame by frame.
 //!
 //! # Cancellation
@@ -61,7 +63,7 @@
 //! | 400 | the body failed; it is not JSON and [`OnInvalid::Refuse`] is set, or the caller's models are limited; the place of the prompt is malformed or a key there stands twice |
 //! | 403 | the model is none of the caller's |
 //! | 413 | the body is over the limit |
-//! | 415 | the body is encoded: a policy must see what it lets through |
+//! | 415 | the body is in an encoding that cannot be undone: a policy must see what it lets through |
 //!
 //! `type Error` is that of the inner service.
 

@@ -8,10 +8,9 @@ use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::layer::Config;
-use crate::body::{Refusal, RewriteBody, is_encoded};
+use crate::body::RewriteBody;
 use crate::context::Exchange;
 use crate::protocol::Route;
-use crate::protocol::model::FaultKind;
 
 /// The service of [`SystemPromptLayer`](super::SystemPromptLayer).
 #[derive(Debug, Clone)]
@@ -46,11 +45,6 @@ where
         let Some(route) = route.filter(|route| self.config.touches(*route)) else {
             return ResponseFuture::call(self.inner.call(request.map(RewriteBody::untouched)));
         };
-        if is_encoded(request.headers()) {
-            let message = "the request body must not have a content-encoding";
-            let refusal = Refusal::new(FaultKind::UnsupportedMedia, message);
-            return ResponseFuture::refuse(route.protocol, refusal);
-        }
         let exchange = Exchange::of(request.extensions_mut());
         exchange.update(|facts| {
             facts.client_protocol.get_or_insert(route.protocol);

@@ -154,11 +154,45 @@ async fn the_limit_is_exact() {
 }
 
 #[tokio::test]
-async fn an_encoded_body_never_passes_the_policy_unseen() {
+async fn a_body_in_an_unknown_encoding_never_passes_the_policy_unseen() {
     let mut request = post("/v1/chat/completions", data_then(&["\u{1f}"], [Step::Pending]));
-    request.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip"));
+    request.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip, br"));
     let (status, _) = refused(SystemPromptLayer::remove(), request).await;
     assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[cfg(feature = "decompress")]
+#[tokio::test]
+async fn an_encoded_body_is_decoded_for_the_policy() {
+    use crate::test_helpers::encode::{CODINGS, encode, header_of};
+
+    const BODY: &[u8] = br#"{"system": "a", "n": 1.0}"#;
+    let layer = || SystemPromptLayer::append("b").max_body_bytes(BODY.len());
+    for coding in CODINGS {
+        let sent = |bytes: Bytes| {
+            let length = HeaderValue::from(bytes.len());
+            let mut request = post("/v1/messages", Frames::new([Step::Data(bytes)]));
+            let name = HeaderValue::from_str(header_of(coding)).unwrap();
+            request.headers_mut().insert("content-encoding", name);
+            request.headers_mut().insert("content-length", length);
+            request
+        };
+        let bytes = Bytes::from(encode(coding, [BODY]).concat());
+        for (layer, expected) in [
+            (layer(), r#"{"system": "a\n\nb", "n": 1.0}"#),
+            // What need not change goes on decoded too.
+            (SystemPromptLayer::insert_if_absent("a", "b"), std::str::from_utf8(BODY).unwrap()),
+        ] {
+            let seen = send(layer, sent(bytes.clone())).await.0.unwrap();
+            assert!(seen.headers().is_empty(), "{coding}: {:?}", seen.headers());
+            assert_eq!(seen.body().size_hint().exact(), Some(expected.len() as u64), "{coding}");
+            assert_eq!(text(seen.into_body()).await, expected, "{coding}");
+        }
+        let cut = bytes.slice(..bytes.len() - 1);
+        assert_eq!(refused(layer(), sent(cut)).await.0, StatusCode::BAD_REQUEST, "{coding}");
+        let bomb = Bytes::from(encode(coding, [&[b' '; 1 << 20][..]]).concat());
+        assert_eq!(refused(layer(), sent(bomb)).await.0, StatusCode::PAYLOAD_TOO_LARGE, "{coding}");
+    }
 }
 
 #[tokio::test]
