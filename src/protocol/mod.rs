@@ -6,9 +6,11 @@
 //!
 //! Each protocol has a folder with a reader and a writer for requests, responses, streams and
 //! errors. [`translate`] joins one reader and one writer; [`edit`] changes one member of a request
-//! in place; [`scan`] picks a few members out of a large document as it passes.
+//! in place; [`scan`] picks a few members out of a large document as it passes; [`classify`] says
+//! whose fault a failure is.
 
 pub mod anthropic;
+pub mod classify;
 pub mod dashscope;
 pub mod dialect;
 pub mod edit;
@@ -32,12 +34,14 @@ mod citation;
 mod data_url;
 mod endpoint;
 mod openai_error;
+pub(crate) mod retry_after;
 mod retry_info;
 mod route;
 mod target;
 mod transcode;
 
 pub use endpoint::{Endpoint, Head, Layout};
+pub use retry_after::MAX_RETRY_AFTER;
 pub use route::{Operation, Route, is_version};
 pub use target::{
     Accepts, Answer, DEFAULT_MAX_ACCUMULATED, DEFAULT_MAX_TOKENS, Ids, Target, ThinkingScale,

@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 use crate::body::{RewriteBody, refuse_with_status};
 use crate::error::{BoxError, TransportKind};
 use crate::protocol::Protocol;
-use crate::protocol::model::{ApiError, Fault, FaultKind, FaultOrigin};
+use crate::protocol::model::{ApiError, Fault};
 
 pin_project! {
     /// Response future of [`CatchError`](super::CatchError).
@@ -60,14 +60,10 @@ where
 }
 
 fn answer<B>(kind: TransportKind, protocol: Option<Protocol>) -> Response<RewriteBody<B>> {
-    let fault = match kind {
-        TransportKind::Timeout(_) => FaultKind::Timeout,
-        _ => FaultKind::Transport,
-    };
-    let status = fault.status();
-    let error = ApiError::new(fault, kind.to_string());
-    let mut response = refuse_with_status(protocol, status, &error);
-    response.extensions_mut().insert(Fault::new(fault, status, FaultOrigin::Transport));
+    let fault = Fault::transport(kind);
+    let error = ApiError::new(fault.kind, kind.to_string());
+    let mut response = refuse_with_status(protocol, fault.status, &error);
+    response.extensions_mut().insert(fault);
     response
 }
 

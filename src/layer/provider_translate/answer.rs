@@ -24,7 +24,7 @@ use crate::protocol::translate::{
     Folder, Transcoder, TranslateError, TranslatedAnswer, count_answer, error, models_answer,
     response, response_as_stream,
 };
-use crate::protocol::{Answer, Protocol, Transcode};
+use crate::protocol::{Answer, Protocol, Transcode, retry_after};
 
 /// What the answer's translation must know of the request.
 #[derive(Debug)]
@@ -78,15 +78,8 @@ pub(super) fn pass<C>(
     caller: Option<Protocol>,
     keep_alive: Option<Duration>,
 ) -> Response<ResponseBody<C>> {
-    let status = response.status();
-    if status.is_client_error() || status.is_server_error() {
-        let fault = Fault {
-            retry_after: headers::retry_after(response.headers()),
-            ..Fault::new(FaultKind::from_status(status), status, FaultOrigin::Upstream)
-        };
-        if response.extensions().get::<Fault>().is_none() {
-            response.extensions_mut().insert(fault);
-        }
+    if let Some(fault) = Fault::of_response(&response) {
+        response.extensions_mut().insert(fault);
     }
     let guard = caller
         .filter(|_| is_event_stream(response.headers()) && !is_encoded(response.headers()))
@@ -261,7 +254,7 @@ fn finish_error<C>(
     headers::set_retry_after(&mut parts.headers, translated.retry_after);
     // A layer inside, such as CatchErrorLayer, knows better whose fault it is.
     let fault = *parts.extensions.get_or_insert_with(|| Fault {
-        retry_after: headers::retry_after(&parts.headers),
+        retry_after: retry_after::read(&parts.headers, translated.kind),
         ..Fault::new(translated.kind, parts.status, FaultOrigin::Upstream)
     });
     job.exchange.update(|facts| facts.fault = Some(fault));

@@ -145,12 +145,6 @@ pub(super) fn set_retry_after(headers: &mut HeaderMap, after: Option<Duration>) 
     }
 }
 
-/// How long to wait, by `retry-after` in seconds. A date needs a clock and is left to the caller.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
 /// Writes the report, cut at [`MAX_REPORT_HEADER`].
 pub(super) fn set_report(headers: &mut HeaderMap, report: &TranslationReport) {
     if report.is_empty() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::Rest;
+use crate::error::TransportKind;
 use crate::protocol::json::JsonStr;
 
 /// Whose fault a failure is. Copied into extensions; holds no text of anybody's.
@@ -28,6 +29,16 @@ impl Fault {
     #[must_use]
     pub fn gateway(kind: FaultKind) -> Self {
         Self::new(kind, kind.status(), FaultOrigin::Gateway)
+    }
+
+    /// There was no answer, or it broke off.
+    #[must_use]
+    pub fn transport(kind: TransportKind) -> Self {
+        let kind = match kind {
+            TransportKind::Timeout(_) => FaultKind::Timeout,
+            _ => FaultKind::Transport,
+        };
+        Self::new(kind, kind.status(), FaultOrigin::Transport)
     }
 
     /// A fault that moves on as its kind does, and names no time to wait.

@@ -10,7 +10,7 @@ use super::stream::Folder;
 use super::{TranslateError, utf8};
 use crate::protocol::dialect::AnswerPiece;
 use crate::protocol::json::{JsonStr, Kind, Raw};
-use crate::protocol::model::{Candidate, FaultKind, Response, StopReason, Usage};
+use crate::protocol::model::{ApiError, Candidate, FaultKind, Response, StopReason, Usage};
 use crate::protocol::play::play;
 use crate::protocol::report::{Mode, Reporter, TranslationReport};
 use crate::protocol::{Answer, Protocol};
@@ -220,6 +220,15 @@ pub fn error(
         kind: error.kind,
         retry_after: error.retry_after,
     })
+}
+
+/// Reads the body of an error; `None` where the protocol has no reader.
+pub(in crate::protocol) fn read_error(
+    from: Protocol,
+    status: StatusCode,
+    body: &str,
+) -> Option<ApiError<'_>> {
+    Some((codec(from).ok()?.read_error)(status, body))
 }
 
 /// A message without what looks like a key of a known vendor: some repeat the one they refuse, and

@@ -28,6 +28,7 @@ mod synthesize;
 #[cfg(test)]
 mod tests;
 
+pub(super) use answer::read_error;
 pub use answer::{TranslatedAnswer, TranslatedError, error, response, response_as_stream};
 pub use count::{CountRequest, count_answer, count_request, estimate, write_count};
 pub use models::{MAX_MODELS, models_answer, models_endpoint, write_models};
