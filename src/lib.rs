@@ -76,5 +76,7 @@ pub use layer::api_key_auth::ApiKeyAuthLayer;
 pub use layer::catch_error::CatchErrorLayer;
 pub use layer::hop_by_hop::HopByHopFilterLayer;
 pub use layer::provider_translate::ProviderTranslateLayer;
+#[cfg(feature = "session")]
+pub use layer::session::SessionLayer;
 pub use layer::stats::StatsLayer;
 pub use layer::system_prompt::SystemPromptLayer;

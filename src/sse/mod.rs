@@ -33,9 +33,13 @@
 
 mod decoder;
 mod encoder;
+#[cfg(feature = "session")]
+mod ends;
 
 pub use decoder::{DEFAULT_MAX_EVENT, DEFAULT_MAX_LINE, Decoder, Limits, SseError};
 pub use encoder::{comment, encode};
+#[cfg(feature = "session")]
+pub(crate) use ends::EventEnds;
 
 /// One event of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

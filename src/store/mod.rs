@@ -21,8 +21,17 @@
 //! assert_eq!(vault.get(&VaultKey::new("team-a", Protocol::Gemini, "toolu_01")), None);
 //! ```
 
+#[cfg(feature = "session")]
+mod lru;
 mod memory;
+#[cfg(feature = "session")]
+mod sessions;
 mod vault;
 
 pub use memory::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, DEFAULT_TTL, MemoryVault};
+#[cfg(feature = "session")]
+pub use sessions::{
+    DEFAULT_MAX_SESSION_BYTES, DEFAULT_MAX_TURNS, DEFAULT_SESSION_TTL, MemorySessions,
+    SessionStore, StoreError, StoreFuture, Turn, TurnKey,
+};
 pub use vault::{SealVault, VaultKey};

@@ -25,11 +25,13 @@ mod content;
 mod outline;
 mod path;
 mod splice;
+mod stateful;
 mod system;
 
 pub use claude_code::CLAUDE_CODE_KEYWORD;
 pub use outline::{Facts, Outline};
 pub use path::{gemini_model, set_gemini_model, set_gemini_stream};
+pub use stateful::{OwnedResponse, ResponseOwner, StatefulRequest};
 pub use system::{MAX_SYSTEM_PLACES, SystemEdit};
 
 use std::fmt;

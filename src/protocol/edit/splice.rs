@@ -20,6 +20,11 @@ pub(super) struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
+    /// A whole document.
+    pub(super) fn whole(text: &'a str) -> Self {
+        Self { text, start: 0, cut: 0, first: true }
+    }
+
     pub(super) fn range(&self) -> Range<usize> {
         self.start..self.end()
     }
