@@ -4,13 +4,14 @@ use super::Protocol;
 use super::json::{JsonStr, Number, Raw};
 use super::model::{
     Candidate, Content, Delta, FaultKind, MediaSource, Part, PartStart, Response, Rest, Seal,
-    Spelling, StreamEvent, ToolArguments, ToolCall, Usage,
+    Spelling, Stop, StreamEvent, ToolArguments, ToolCall, Usage,
 };
 use super::translate::TranslateError;
 
 /// Collects the events of one stream.
 ///
-/// Holds the whole answer, up to the limit that it was made with.
+/// Holds the whole answer, up to the limit that it was made with: what is kept is counted, and what
+/// a later event replaces no more.
 #[derive(Debug)]
 pub struct Fold {
     response: Response<'static>,
@@ -36,7 +37,7 @@ struct Open {
 }
 
 impl Fold {
-    /// An empty answer of protocol `origin`; `limit` bounds its texts in bytes.
+    /// An empty answer of protocol `origin`; `limit` bounds what is kept, in bytes.
     #[must_use]
     pub fn new(origin: Protocol, limit: usize) -> Self {
         Self {
@@ -65,6 +66,11 @@ impl Fold {
         }
         match event {
             StreamEvent::Start { id, model, created, usage, rest } => {
+                let head = id.escaped().len() + model.escaped().len() + rest.held();
+                let kept = size_of_head(&self.response);
+                if !self.swap(kept, head + size_of_usage(usage.as_ref())) {
+                    return;
+                }
                 self.response.id = id.into_owned();
                 self.response.model = model.into_owned();
                 self.response.created = created.map(Number::from);
@@ -72,8 +78,7 @@ impl Fold {
                 self.response.rest = rest.into_owned();
             }
             StreamEvent::PartStart { index, candidate, part, rest } => {
-                self.grow(PART_OVERHEAD + size_of_start(&part) + size_of_rest(&rest));
-                if self.failure.is_some() {
+                if !self.grow(PART_OVERHEAD + size_of_start(&part) + rest.held()) {
                     return;
                 }
                 self.parts.push(Open {
@@ -88,17 +93,27 @@ impl Fold {
             }
             StreamEvent::Delta { index, delta } => self.delta(index, delta),
             StreamEvent::Logprobs { candidate, raw } => {
-                self.grow(PART_OVERHEAD + raw.as_str().len());
-                if self.failure.is_none() {
+                if self.grow(PART_OVERHEAD + raw.as_str().len()) {
                     self.logprobs.push((candidate, raw.into_owned()));
                 }
             }
             StreamEvent::Stop { candidate, stop, rest } => {
+                let known = self.response.candidates.iter().find(|c| c.index == candidate);
+                let kept = known.map(|c| size_of_stop(c.stop.as_ref(), &c.rest));
+                let size = PART_OVERHEAD + size_of_stop(Some(&stop), &rest);
+                if !self.swap(kept.map_or(0, |kept| PART_OVERHEAD + kept), size) {
+                    return;
+                }
                 let candidate = self.candidate(candidate);
                 candidate.stop = Some(stop.into_owned());
                 candidate.rest = rest.into_owned();
             }
-            StreamEvent::Usage(usage) => self.response.usage = Some(usage.into_owned()),
+            StreamEvent::Usage(usage) => {
+                let kept = size_of_usage(self.response.usage.as_ref());
+                if self.swap(kept, size_of_usage(Some(&usage))) {
+                    self.response.usage = Some(usage.into_owned());
+                }
+            }
             StreamEvent::PartStop { .. } | StreamEvent::Ping => {}
             StreamEvent::Error(error) => {
                 self.failure = Some((error.kind, error.message.decode().into_owned()));
@@ -162,13 +177,19 @@ impl Fold {
                 text.escaped().len()
             }
             Delta::Seal(seal) => seal.data.escaped().len(),
-            Delta::Citation(raw) => raw.as_str().len(),
+            Delta::Citation(raw) => CITATION_OVERHEAD + raw.as_str().len(),
             // Nobody could write it back into a finished answer.
             Delta::Other(_) => return,
         };
-        self.grow(size);
-        let open = self.parts.iter_mut().rev().find(|open| open.index == index);
-        let (Some(open), None) = (open, &self.failure) else { return };
+        let Some(at) = self.parts.iter().rposition(|open| open.index == index) else { return };
+        let replaced = match (&delta, &self.parts[at].seal) {
+            (Delta::Seal(_), Some(seal)) => seal.data.escaped().len(),
+            _ => 0,
+        };
+        if !self.swap(replaced, size) {
+            return;
+        }
+        let open = &mut self.parts[at];
         match delta {
             Delta::Text(text) | Delta::Reasoning(text) | Delta::Arguments(text) => {
                 open.text.push_str(text.escaped());
@@ -179,12 +200,20 @@ impl Fold {
         }
     }
 
-    fn grow(&mut self, bytes: usize) {
-        self.bytes += bytes;
-        if self.bytes > self.limit {
+    /// Whether so many bytes more can be kept.
+    fn grow(&mut self, bytes: usize) -> bool {
+        self.swap(0, bytes)
+    }
+
+    /// Whether so many bytes can be kept in place of others.
+    fn swap(&mut self, kept: usize, bytes: usize) -> bool {
+        self.bytes = self.bytes - kept + bytes;
+        let fits = self.bytes <= self.limit;
+        if !fits {
             let message = "the upstream's answer is larger than the limit".to_owned();
             self.failure = Some((FaultKind::Upstream, message));
         }
+        fits
     }
 
     fn candidate(&mut self, index: u32) -> &mut Candidate<'static> {
@@ -228,8 +257,21 @@ fn joined(pieces: Vec<(u32, Raw<'static>)>) -> Option<Raw<'static>> {
     Raw::parse_owned(whole).ok()
 }
 
-fn size_of_rest(rest: &Rest<'_>) -> usize {
-    rest.0.iter().map(|(key, raw)| key.escaped().len() + raw.as_str().len()).sum()
+/// What the head of an answer keeps, with its usage.
+fn size_of_head(response: &Response<'_>) -> usize {
+    let names = response.id.escaped().len() + response.model.escaped().len();
+    names + response.rest.held() + size_of_usage(response.usage.as_ref())
+}
+
+fn size_of_usage(usage: Option<&Usage<'_>>) -> usize {
+    usage.and_then(|usage| usage.raw.as_ref()).map_or(0, |raw| raw.as_str().len())
+}
+
+fn size_of_stop(stop: Option<&Stop<'_>>, rest: &Rest<'_>) -> usize {
+    let Some(stop) = stop else { return rest.held() };
+    let texts = [&stop.word, &stop.sequence].into_iter().flatten();
+    let details = stop.details.as_ref().map_or(0, |raw| raw.as_str().len());
+    texts.map(|text| text.escaped().len()).sum::<usize>() + details + rest.held()
 }
 
 /// What a part brings whole.
@@ -254,8 +296,11 @@ fn size_of_start(start: &PartStart<'_>) -> usize {
     }
 }
 
-/// What an empty part counts toward the limit, so that many empty ones are bounded too.
+/// What an empty part or candidate counts toward the limit, so that many empty ones are bounded too.
 const PART_OVERHEAD: usize = 256;
+
+/// What an empty citation counts.
+const CITATION_OVERHEAD: usize = size_of::<String>();
 
 impl Open {
     fn close(self) -> Part<'static> {
@@ -306,6 +351,7 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::model::{SealKind, StopReason, Vendor};
 
     #[test]
     fn token_probabilities_are_joined() {
@@ -334,6 +380,60 @@ mod tests {
                 candidate.logprobs.as_ref().map(Raw::as_str)
             };
             assert_eq!((of(1), of(0)), (Some(expected), Some("{}")));
+        }
+    }
+
+    /// Each event with what it adds to what is kept.
+    fn sized() -> Vec<(StreamEvent<'static>, usize)> {
+        let text = |text: &'static str| JsonStr::from_plain(text);
+        let rest = || Rest::new(vec![(text("k"), Raw::literal("true"))]);
+        let usage = |raw| Usage { raw: Some(Raw::literal(raw)), ..Usage::default() };
+        let seal =
+            |data| Seal { vendor: Vendor::OpenAi, kind: SealKind::Encrypted, data: text(data) };
+        let start = |usage| StreamEvent::Start {
+            id: text("id"),
+            model: text("model"),
+            created: None,
+            usage,
+            rest: rest(),
+        };
+        let part = |index, part| StreamEvent::PartStart { index, candidate: 0, part, rest: rest() };
+        let stop = |word: &'static str| {
+            let stop = Stop { word: Some(text(word)), ..Stop::new(StopReason::End) };
+            StreamEvent::Stop { candidate: 7, stop, rest: rest() }
+        };
+        let delta = |index, delta| StreamEvent::Delta { index, delta };
+        vec![
+            (start(None), 2 + 5 + 5),
+            // What is replaced is not counted twice.
+            (start(Some(usage("{}"))), 2),
+            (StreamEvent::Usage(usage(r#"{"a":1}"#)), 5),
+            (part(0, PartStart::Text { citations: None }), PART_OVERHEAD + 5),
+            (delta(0, Delta::Text(text("Hello"))), 5),
+            (delta(0, Delta::Citation(Raw::literal("{}"))), CITATION_OVERHEAD + 2),
+            (part(1, PartStart::Reasoning { seal: None }), PART_OVERHEAD + 5),
+            (delta(1, Delta::Seal(seal("long seal"))), 9),
+            (delta(1, Delta::Text(text("x"))), 1),
+            // Of no part: nothing is kept.
+            (delta(9, Delta::Text(text("lost"))), 0),
+            (StreamEvent::Logprobs { candidate: 0, raw: Raw::literal("{}") }, PART_OVERHEAD + 2),
+            (stop("stop"), PART_OVERHEAD + 4 + 5),
+            (stop("stopped"), 3),
+        ]
+    }
+
+    #[test]
+    fn each_byte_that_is_kept_counts_once() {
+        let events = sized();
+        for last in 0..events.len() {
+            let limit: usize = events[..=last].iter().map(|(_, size)| size).sum();
+            let fails = |limit| {
+                let mut fold = Fold::new(Protocol::OpenAiChat, limit);
+                events[..=last].iter().for_each(|(event, _)| fold.event(event.clone()));
+                fold.failure().is_some()
+            };
+            assert!(!fails(limit), "{:?} at the limit", events[last].0);
+            assert!(fails(limit - 1), "{:?} above it", events[last].0);
         }
     }
 }

@@ -95,6 +95,25 @@ impl<'a> JsonStr<'a> {
         &self.0
     }
 
+    /// How many UTF-16 units the text has: the same however it is escaped, and wherever it was cut.
+    pub(crate) fn utf16_len(&self) -> usize {
+        chars(&self.0).map(|(_, units)| units).sum()
+    }
+
+    /// Where in the escaped text so many UTF-16 units end; `None` where it has fewer, or where that
+    /// is within a character.
+    pub(crate) fn utf16_offset(&self, units: usize) -> Option<usize> {
+        let (mut at, mut left) = (0, units);
+        for (bytes, units) in chars(&self.0) {
+            if left == 0 {
+                break;
+            }
+            at += bytes;
+            left = left.checked_sub(units)?;
+        }
+        (left == 0).then_some(at)
+    }
+
     /// The text itself; allocates only when it holds an escape. A lone surrogate becomes U+FFFD.
     #[must_use]
     pub fn decode(&self) -> Cow<'_, str> {
@@ -156,6 +175,22 @@ impl PartialEq<&str> for JsonStr<'_> {
     fn eq(&self, other: &&str) -> bool {
         self.decode() == *other
     }
+}
+
+/// The characters of an escaped text: how many bytes and how many UTF-16 units each has. An escape
+/// of half a surrogate pair is one unit.
+fn chars(escaped: &str) -> impl Iterator<Item = (usize, usize)> {
+    let mut rest = escaped;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let step = match rest.as_bytes() {
+            [b'\\', b'u', ..] => (6, 1),
+            [b'\\', ..] => (2, 1),
+            _ => (first.len_utf8(), first.len_utf16()),
+        };
+        rest = rest.get(step.0..).unwrap_or_default();
+        Some(step)
+    })
 }
 
 /// Index of the next quote, backslash or control character from `at` on, or the length.

@@ -76,6 +76,12 @@ impl<'a> Rest<'a> {
         self.0.push((key, value));
     }
 
+    /// How many bytes it keeps.
+    pub(crate) fn held(&self) -> usize {
+        let members = self.0.iter().map(|(key, raw)| key.escaped().len() + raw.as_str().len());
+        members.sum::<usize>() + self.1.as_ref().map_or(0, |node| node.as_str().len())
+    }
+
     /// Puts the members back.
     pub fn write(&self, object: &mut ObjectWriter<'_>) {
         for (key, value) in &self.0 {

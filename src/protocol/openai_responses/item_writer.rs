@@ -156,27 +156,29 @@ impl Frame<'_> {
         object.end();
     }
 
-    /// Writes an item of thinking; `texts` writes its list.
+    /// Writes an item of thinking; `summary` and `thinking` are the items of its lists.
     pub(super) fn reasoning(
         &self,
         out: &mut BytesMut,
         seal: Option<&JsonStr<'_>>,
-        texts: impl FnOnce(&mut ArrayWriter<'_>),
+        summary: &[u8],
+        thinking: &[u8],
     ) {
+        let list = |out: &mut BytesMut, items: &[u8]| {
+            push(out, "[");
+            out.extend_from_slice(items);
+            push(out, "]");
+        };
         let mut object = ObjectWriter::begin(out);
         self.begin(&mut object, "reasoning");
         // OpenAI says it of no thinking, some clones do.
         if self.kept.is_none_or(|kept| kept.has("status")) {
             object.plain("status", self.status);
         }
-        if self.kept.is_some_and(|kept| kept.thinking) {
-            object.array("summary", |_| {});
-            object.array("content", texts);
-        } else {
-            object.array("summary", texts);
-            if self.kept.is_some_and(|kept| kept.has("content")) {
-                object.array("content", |_| {});
-            }
+        list(object.key("summary"), summary);
+        let has_content = |kept: &Kept<'_>| kept.thinking || kept.has("content");
+        if !thinking.is_empty() || self.kept.is_some_and(has_content) {
+            list(object.key("content"), thinking);
         }
         if let Some(seal) = seal {
             object.str("encrypted_content", seal);

@@ -290,20 +290,21 @@ impl<'a> Texts<'a> {
 }
 
 impl<'a> Thought<'a> {
-    /// The list that is told: the summary, or where there is none the thinking itself.
-    pub(super) fn told(&self) -> &Texts<'a> {
-        if self.summary.texts.is_empty() { &self.content } else { &self.summary }
-    }
-
     fn into_part(self, id: JsonStr<'a>) -> Part<'a> {
-        let several = self.told().texts.len() > 1;
         let Self { summary, content, seal } = self;
-        let told = if summary.texts.is_empty() { content } else { summary };
+        // A list is kept beside its text where it is the only one and has several.
+        let raw = match (summary.texts.len(), content.texts.len()) {
+            (2.., 0) => summary.raw,
+            (0, 2..) => content.raw,
+            _ => None,
+        };
+        // Summaries first, as in the item; then the thinking itself, where a vendor shows it.
+        let texts = summary.texts.into_iter().chain(content.texts);
         Part::new(Content::Reasoning {
-            text: join(told.texts, SEPARATOR),
+            text: join(texts.collect(), SEPARATOR),
             seal,
             id: (!id.is_empty()).then_some(id),
-            raw: told.raw.filter(|_| several),
+            raw,
         })
     }
 }

@@ -132,15 +132,20 @@ impl PartsWriter<'_, '_, '_, '_> {
     ) {
         let id = self.id(kept, "rs_");
         let frame = Frame { id: &id, status, kept };
-        let kind = text_type(kept);
+        let is_thinking = kept.is_some_and(|kept| kept.thinking);
+        let kind = if is_thinking { "reasoning_text" } else { "summary_text" };
         let seal = seal.filter(|seal| fits(seal)).map(|seal| &seal.data);
-        frame.reasoning(self.list.item(), seal, |list| match (raw, text) {
-            (Some(raw), _) if self.own => push(list.item(), inside(raw)),
+        let mut texts = BytesMut::new();
+        match (raw, text) {
+            (Some(raw), _) if self.own => push(&mut texts, inside(raw)),
             (_, Some(text)) if !text.is_empty() => {
-                write_words(list.item(), kind, "text", text.escaped(), None);
+                write_words(&mut texts, kind, "text", text.escaped(), None);
             }
             _ => {}
-        });
+        }
+        let (summary, thinking) =
+            if is_thinking { (&[][..], &texts[..]) } else { (&texts[..], &[][..]) };
+        frame.reasoning(self.list.item(), seal, summary, thinking);
     }
 
     fn call(&mut self, call: &ToolCall<'_>, kept: Option<&Kept<'_>>, status: &str) {
@@ -280,11 +285,6 @@ fn annotations(list: &Raw<'_>, text: &JsonStr<'_>, own: bool) -> String {
         }
     });
     String::from_utf8(out.to_vec()).unwrap_or_default()
-}
-
-/// The type of the texts of thinking.
-pub(super) fn text_type(kept: Option<&Kept<'_>>) -> &'static str {
-    if kept.is_some_and(|kept| kept.thinking) { "reasoning_text" } else { "summary_text" }
 }
 
 /// Whether a seal goes into `encrypted_content`: OpenAI's own, and ours, which comes back.

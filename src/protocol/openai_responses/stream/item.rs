@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::message::Message;
-use super::reader::NEXT_TEXT;
+use super::reader::{NEXT_SUMMARY, NEXT_THINKING};
 use super::thought::Thought;
 use crate::protocol::json::{JsonStr, ObjectWriter};
 use crate::protocol::model::{Delta, Rest, ToolCallKind};
@@ -77,6 +77,9 @@ pub(super) struct Item {
     body: Body,
 }
 
+/// What an item counts toward the limit beside its words, so that many empty ones are bounded too.
+pub(in crate::protocol::openai_responses) const ITEM_OVERHEAD: usize = size_of::<Item>();
+
 /// What an item is. Texts in it are escaped.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Body {
@@ -111,7 +114,8 @@ impl Item {
         match &self.body {
             Body::Message(message) => frame.message(out, |list| message.contents(list)),
             Body::Thought(thought) => {
-                frame.reasoning(out, thought.seal(), |list| thought.texts(list));
+                let (summary, thinking) = thought.texts();
+                frame.reasoning(out, thought.seal(), summary, thinking);
             }
             Body::Call(call) => {
                 let namespace = call.namespace.as_ref();
@@ -130,17 +134,28 @@ impl Item {
         });
     }
 
-    /// Its last event. Gives how many bytes are kept of it.
-    pub(super) fn done(&mut self, status: &str, events: &mut Events, out: &mut BytesMut) -> usize {
+    /// How many bytes are kept of it, now.
+    pub(super) fn held(&self) -> usize {
+        let body = match &self.body {
+            Body::Message(message) => message.held(),
+            Body::Thought(thought) => thought.held(),
+            Body::Call(call) => call.held(),
+            Body::Done(json) => json.len(),
+        };
+        let kept = self.kept.as_ref().map_or(0, |kept| kept.item().as_str().len());
+        ITEM_OVERHEAD + self.id.escaped().len() + kept + body
+    }
+
+    /// Its last event.
+    pub(super) fn done(&mut self, status: &str, events: &mut Events, out: &mut BytesMut) {
         let mut json = BytesMut::new();
         self.json(status, &mut json);
         events.write("response.output_item.done", out, |event| {
             event.u64("output_index", self.at);
             event.key("item").extend_from_slice(&json);
         });
-        let size = json.len();
+        self.kept = None;
         self.body = Body::Done(json);
-        size
     }
 
     /// Begins a text or a refusal of a message.
@@ -162,54 +177,46 @@ impl Item {
         matches!(&self.body, Body::Message(message) if message.is_open())
     }
 
-    /// More of the item. Gives how many bytes more are kept of it.
+    /// More of the item.
     pub(super) fn delta(
         &mut self,
         delta: &Delta<'_>,
         own: bool,
         events: &mut Events,
         out: &mut BytesMut,
-    ) -> usize {
-        let Self { id, at, kept, body } = self;
+    ) {
+        let Self { id, at, body, .. } = self;
         let to = &mut Inside { id, at: *at, events, out };
         match (body, delta) {
             (Body::Message(message), Delta::Text(text)) => message.words(text, to),
             (Body::Message(message), Delta::Citation(raw)) => message.cite(raw, own, to),
-            (Body::Thought(thought), Delta::Reasoning(text)) => {
-                thought.think(text, kept.as_ref(), to)
-            }
+            (Body::Thought(thought), Delta::Reasoning(text)) => thought.think(text, to),
             (Body::Thought(thought), Delta::Seal(seal)) if fits(seal) => thought.keep_seal(seal),
-            (Body::Thought(thought), Delta::Other(raw)) if own && raw.as_str() == NEXT_TEXT => {
-                thought.next(kept.as_ref(), to)
-            }
+            (Body::Thought(thought), Delta::Other(raw)) if own => match raw.as_str() {
+                NEXT_SUMMARY => thought.next(false, to),
+                NEXT_THINKING => thought.next(true, to),
+                _ => {}
+            },
             (Body::Call(call), Delta::Arguments(text)) => call.arguments(text, to),
-            _ => 0,
+            _ => {}
         }
     }
 
-    /// Token probabilities of what was said last. Gives how many bytes more are kept.
-    pub(super) fn logprobs(
-        &mut self,
-        list: &str,
-        events: &mut Events,
-        out: &mut BytesMut,
-    ) -> usize {
+    /// Token probabilities of what was said last.
+    pub(super) fn logprobs(&mut self, list: &str, events: &mut Events, out: &mut BytesMut) {
         let Self { id, at, body, .. } = self;
-        match body {
-            Body::Message(message) => {
-                message.logprobs(list, &mut Inside { id, at: *at, events, out })
-            }
-            _ => 0,
+        if let Body::Message(message) = body {
+            message.logprobs(list, &mut Inside { id, at: *at, events, out });
         }
     }
 
     /// Ends what is open inside of the item.
     pub(super) fn close(&mut self, own: bool, events: &mut Events, out: &mut BytesMut) {
-        let Self { id, at, kept, body } = self;
+        let Self { id, at, body, .. } = self;
         let to = &mut Inside { id, at: *at, events, out };
         match body {
             Body::Message(message) => message.close(to),
-            Body::Thought(thought) => thought.close(kept.as_ref(), to),
+            Body::Thought(thought) => thought.close(to),
             Body::Call(call) => call.close(own, to),
             Body::Done(_) => {}
         }
@@ -237,9 +244,15 @@ impl Call {
         Self { namespace: Some(namespace.clone()), name: name.clone(), ..self }
     }
 
-    fn arguments(&mut self, text: &JsonStr<'_>, to: &mut Inside<'_>) -> usize {
+    fn held(&self) -> usize {
+        let namespace = self.namespace.as_ref().map_or(0, |name| name.escaped().len());
+        let names = self.call_id.escaped().len() + namespace + self.name.escaped().len();
+        names + self.arguments.len()
+    }
+
+    fn arguments(&mut self, text: &JsonStr<'_>, to: &mut Inside<'_>) {
         if text.is_empty() {
-            return 0;
+            return;
         }
         self.arguments.push_str(text.escaped());
         let name = match self.kind {
@@ -247,7 +260,6 @@ impl Call {
             ToolCallKind::Custom => "response.custom_tool_call_input.delta",
         };
         to.event(name, None, |event| event.str("delta", text));
-        text.escaped().len()
     }
 
     /// Ends the arguments. A function without any gets `{}`: clients parse what they get.

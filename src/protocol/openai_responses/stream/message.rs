@@ -32,6 +32,8 @@ struct Words {
     /// Citations that stand for the whole of the text, whose end is not known yet.
     waiting: Vec<Raw<'static>>,
     rest: Rest<'static>,
+    /// Bytes of the last two.
+    beside: usize,
 }
 
 impl Message {
@@ -47,17 +49,22 @@ impl Message {
         self.open.is_some()
     }
 
+    /// How many bytes are kept.
+    pub(super) fn held(&self) -> usize {
+        self.contents.len() + self.open.as_ref().map_or(0, Words::held)
+    }
+
     /// Begins a text or a refusal.
     pub(super) fn open(&mut self, refusal: bool, rest: Rest<'static>, to: &mut Inside<'_>) {
-        let words = self.open.insert(Words { refusal, rest, ..Words::default() });
+        let words = self.open.insert(Words::new(refusal, rest));
         to.event("response.content_part.added", place(self.count), |event| {
             words.json(event.key("part"));
         });
     }
 
-    /// More of the open text. Gives how many bytes more are kept; so do the others here.
-    pub(super) fn words(&mut self, text: &JsonStr<'_>, to: &mut Inside<'_>) -> usize {
-        let Some(words) = self.open.as_mut().filter(|_| !text.is_empty()) else { return 0 };
+    /// More of the open text.
+    pub(super) fn words(&mut self, text: &JsonStr<'_>, to: &mut Inside<'_>) {
+        let Some(words) = self.open.as_mut().filter(|_| !text.is_empty()) else { return };
         words.text.push_str(text.escaped());
         if words.refusal {
             to.event("response.refusal.delta", place(self.count), |e| e.str("delta", text));
@@ -67,14 +74,13 @@ impl Message {
                 event.array("logprobs", |_| {});
             });
         }
-        text.escaped().len()
     }
 
     /// Token probabilities come behind their text: they go with an empty one.
-    pub(super) fn logprobs(&mut self, list: &str, to: &mut Inside<'_>) -> usize {
-        let Some(words) = &mut self.open else { return 0 };
+    pub(super) fn logprobs(&mut self, list: &str, to: &mut Inside<'_>) {
+        let Some(words) = &mut self.open else { return };
         if words.refusal || list.is_empty() {
-            return 0;
+            return;
         }
         if !words.logprobs.is_empty() {
             words.logprobs.push(',');
@@ -84,29 +90,29 @@ impl Message {
             event.plain("delta", "");
             push_list(event.key("logprobs"), list);
         });
-        list.len()
     }
 
     /// A citation. One that does not say which words it is for waits for the end of the text.
-    pub(super) fn cite(&mut self, raw: &Raw<'_>, own: bool, to: &mut Inside<'_>) -> usize {
-        let Some(words) = &mut self.open else { return 0 };
+    pub(super) fn cite(&mut self, raw: &Raw<'_>, own: bool, to: &mut Inside<'_>) {
+        let Some(words) = &mut self.open else { return };
         let mut json = BytesMut::new();
         if own {
             push(&mut json, raw.as_str());
         } else if citation::has_span(raw) {
             citation::write_flat(raw, Span::default(), &mut json);
         } else if citation::is_known(raw) {
+            words.beside += raw.as_str().len();
             words.waiting.push(raw.clone().into_owned());
-            return raw.as_str().len();
+            return;
         }
-        self.annotate(&json, to)
+        self.annotate(&json, to);
     }
 
-    fn annotate(&mut self, json: &[u8], to: &mut Inside<'_>) -> usize {
+    fn annotate(&mut self, json: &[u8], to: &mut Inside<'_>) {
         let annotation = std::str::from_utf8(json).unwrap_or_default();
-        let Some(words) = &mut self.open else { return 0 };
+        let Some(words) = &mut self.open else { return };
         if words.refusal || annotation.is_empty() {
-            return 0;
+            return;
         }
         if words.annotated > 0 {
             words.annotations.push(',');
@@ -118,7 +124,6 @@ impl Message {
             event.u64("annotation_index", nth);
             push(event.key("annotation"), annotation);
         });
-        annotation.len()
     }
 
     /// Ends the open text.
@@ -160,6 +165,15 @@ fn place(count: u64) -> Option<(&'static str, u64)> {
 }
 
 impl Words {
+    fn new(refusal: bool, rest: Rest<'static>) -> Self {
+        let beside = rest.held();
+        Self { refusal, rest, beside, ..Self::default() }
+    }
+
+    fn held(&self) -> usize {
+        self.text.len() + self.annotations.len() + self.logprobs.len() + self.beside
+    }
+
     fn json(&self, out: &mut BytesMut) {
         let rest = (!self.rest.0.is_empty()).then_some(&self.rest);
         if self.refusal {

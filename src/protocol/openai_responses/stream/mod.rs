@@ -41,6 +41,8 @@ mod told;
 mod writer;
 
 pub use super::item_writer::MAX_KEPT;
+#[cfg(test)]
+pub(super) use item::ITEM_OVERHEAD;
 pub use open::MAX_ITEMS;
 pub use reader::Reader;
 pub use writer::Writer;

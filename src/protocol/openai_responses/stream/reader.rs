@@ -24,7 +24,8 @@ pub(super) type Step<T = ()> = Result<T, Broken>;
 /// What is told several times counts once: deltas first, then what the events that end a text, an
 /// item or the answer say beyond them. So streams are whole that tell only deltas, only whole items
 /// or only the answer, whose numbers or ids are missing or change, or whose last event repeats no
-/// items. Several summaries of one thought are joined with an empty line. A tool that the vendor
+/// items. Several texts of one thought, summaries and the thinking itself, are joined with an empty
+/// line. A tool that the vendor
 /// runs is passed on whole, at its end: it begins without what it was asked and found.
 ///
 /// An answer that failed, an event `error` and a stream that ends without its last event end as an
@@ -305,8 +306,11 @@ impl Reader {
     }
 }
 
-/// Tells the writer of this protocol that the next text of a thought begins.
-pub(super) const NEXT_TEXT: &str = r#"{"type":"response.reasoning_summary_part.added"}"#;
+/// Tells the writer of this protocol that the next summary of a thought begins.
+pub(super) const NEXT_SUMMARY: &str = r#"{"type":"response.reasoning_summary_part.added"}"#;
+
+/// Tells it that the next text of the thinking itself begins.
+pub(super) const NEXT_THINKING: &str = r#"{"type":"response.content_part.added"}"#;
 
 /// Tells the usage in an answer; one that failed has cost something too.
 fn usage(response: Option<&Raw<'_>>, sink: Sink<'_>) {

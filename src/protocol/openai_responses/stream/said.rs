@@ -10,39 +10,14 @@ pub(super) struct Said(usize);
 impl Said {
     /// More was said.
     pub(super) fn add(&mut self, piece: &JsonStr<'_>) {
-        let text = piece.escaped();
-        let mut at = 0;
-        while at < text.len() {
-            let (bytes, units) = step(&text[at..]);
-            at += bytes;
-            self.0 += units;
-        }
+        self.0 += piece.utf16_len();
     }
 
     /// What `whole` says beyond it; empty where nothing is left, or where the cut would fall into a
     /// character.
     pub(super) fn rest<'w>(self, whole: &'w JsonStr<'_>) -> JsonStr<'w> {
-        let text = whole.escaped();
-        let (mut at, mut count) = (0, 0);
-        while at < text.len() && count < self.0 {
-            let (bytes, units) = step(&text[at..]);
-            at += bytes;
-            count += units;
-        }
-        if count != self.0 {
-            return JsonStr::default();
-        }
-        whole.slice(at..text.len()).unwrap_or_default()
-    }
-}
-
-/// Bytes and units of the first character of an escaped text, or of its longest plain start.
-fn step(text: &str) -> (usize, usize) {
-    let bytes = text.as_bytes();
-    match bytes {
-        [b'\\', b'u', ..] => (6.min(bytes.len()), 1),
-        [b'\\', ..] => (2.min(bytes.len()), 1),
-        _ => text.chars().next().map_or((1, 1), |c| (c.len_utf8(), c.len_utf16())),
+        let rest = whole.utf16_offset(self.0).and_then(|at| whole.slice(at..whole.escaped().len()));
+        rest.unwrap_or_default()
     }
 }
 

@@ -3,25 +3,33 @@
 use bytes::BytesMut;
 
 use super::item::Inside;
-use crate::protocol::json::{ArrayWriter, JsonStr};
+use crate::protocol::json::JsonStr;
 use crate::protocol::model::Seal;
-use crate::protocol::openai_responses::item_writer::{Kept, push_quoted, write_words};
+use crate::protocol::openai_responses::item_writer::{push_quoted, write_words};
 use crate::protocol::openai_responses::output::SEPARATOR;
-use crate::protocol::openai_responses::parts_writer::text_type;
 use crate::protocol::openai_responses::wire::push;
 
-/// An item of thinking: a list of summaries, or, where the upstream has it so, of the thinking
+/// An item of thinking: a list of summaries, and, where the upstream tells it, one of the thinking
 /// itself.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Thought {
-    /// The complete texts, as they are written.
-    texts: BytesMut,
-    count: u64,
+    summary: Texts,
+    thinking: Texts,
     /// The open text, escaped.
     open: Option<String>,
+    /// It is of the thinking itself.
+    is_thinking: bool,
     /// The next piece only parts two texts.
     skip: bool,
     seal: Option<JsonStr<'static>>,
+}
+
+/// The complete texts of a list.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Texts {
+    /// As they are written.
+    json: BytesMut,
+    count: u64,
 }
 
 /// Names of the events of a text, and the member with its place.
@@ -52,16 +60,15 @@ const THINKING: Names = Names {
     part_done: "response.content_part.done",
 };
 
-fn names(kept: Option<&Kept<'_>>) -> &'static Names {
-    if text_type(kept) == THINKING.kind { &THINKING } else { &SUMMARY }
-}
-
 impl Thought {
-    /// Writes its complete texts.
-    pub(super) fn texts(&self, list: &mut ArrayWriter<'_>) {
-        if !self.texts.is_empty() {
-            list.item().extend_from_slice(&self.texts);
-        }
+    /// An item that begins with the thinking itself, or with a summary of it.
+    pub(super) fn new(is_thinking: bool) -> Self {
+        Self { is_thinking, ..Self::default() }
+    }
+
+    /// Its complete summaries, as they are written, and those of the thinking itself.
+    pub(super) fn texts(&self) -> (&[u8], &[u8]) {
+        (&self.summary.json, &self.thinking.json)
     }
 
     /// What seals it.
@@ -69,32 +76,34 @@ impl Thought {
         self.seal.as_ref()
     }
 
-    /// Keeps what seals it. Gives how many bytes that is.
-    pub(super) fn keep_seal(&mut self, seal: &Seal<'_>) -> usize {
+    /// How many bytes are kept.
+    pub(super) fn held(&self) -> usize {
+        let open = self.open.as_ref().map_or(0, String::len);
+        let seal = self.seal.as_ref().map_or(0, |seal| seal.escaped().len());
+        self.summary.json.len() + self.thinking.json.len() + open + seal
+    }
+
+    /// Keeps what seals it.
+    pub(super) fn keep_seal(&mut self, seal: &Seal<'_>) {
         self.seal = Some(seal.data.clone().into_owned());
-        seal.data.escaped().len()
     }
 
-    /// The next text begins with the next piece but one, which only parts the two.
-    pub(super) fn next(&mut self, kept: Option<&Kept<'_>>, to: &mut Inside<'_>) -> usize {
-        self.close(kept, to);
-        self.skip = true;
-        0
+    /// The next text is of the thinking itself, or a summary. Behind another text it begins with the
+    /// next piece but one, which only parts the two.
+    pub(super) fn next(&mut self, is_thinking: bool, to: &mut Inside<'_>) {
+        self.close(to);
+        self.is_thinking = is_thinking;
+        self.skip = self.summary.count + self.thinking.count > 0;
     }
 
-    /// More of the open text. Gives how many bytes more are kept.
-    pub(super) fn think(
-        &mut self,
-        text: &JsonStr<'_>,
-        kept: Option<&Kept<'_>>,
-        to: &mut Inside<'_>,
-    ) -> usize {
+    /// More of the open text.
+    pub(super) fn think(&mut self, text: &JsonStr<'_>, to: &mut Inside<'_>) {
         let parts_two = std::mem::take(&mut self.skip) && text.escaped() == SEPARATOR;
         if text.is_empty() || parts_two {
-            return 0;
+            return;
         }
-        let names = names(kept);
-        let place = Some((names.place, self.count));
+        let (names, texts) = self.list();
+        let place = Some((names.place, texts.count));
         if self.open.is_none() {
             to.event(names.added, place, |event| {
                 write_words(event.key("part"), names.kind, "text", "", None);
@@ -102,22 +111,30 @@ impl Thought {
         }
         self.open.get_or_insert_default().push_str(text.escaped());
         to.event(names.delta, place, |event| event.str("delta", text));
-        text.escaped().len()
     }
 
     /// Ends the open text.
-    pub(super) fn close(&mut self, kept: Option<&Kept<'_>>, to: &mut Inside<'_>) {
+    pub(super) fn close(&mut self, to: &mut Inside<'_>) {
         let Some(text) = self.open.take() else { return };
-        let names = names(kept);
-        let place = Some((names.place, self.count));
-        if self.count > 0 {
-            push(&mut self.texts, ",");
+        let (names, texts) = self.list();
+        let place = Some((names.place, texts.count));
+        if texts.count > 0 {
+            push(&mut texts.json, ",");
         }
-        self.count += 1;
-        write_words(&mut self.texts, names.kind, "text", &text, None);
+        texts.count += 1;
+        write_words(&mut texts.json, names.kind, "text", &text, None);
         to.event(names.done, place, |event| push_quoted(event.key("text"), &text));
         to.event(names.part_done, place, |event| {
             write_words(event.key("part"), names.kind, "text", &text, None);
         });
+    }
+
+    /// The list that the open text goes to.
+    fn list(&mut self) -> (&'static Names, &mut Texts) {
+        if self.is_thinking {
+            (&THINKING, &mut self.thinking)
+        } else {
+            (&SUMMARY, &mut self.summary)
+        }
     }
 }

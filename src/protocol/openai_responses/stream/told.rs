@@ -1,7 +1,7 @@
 //! What was told of the items of a stream, and what is told of them now.
 
 use super::open::{Item, Kind, MAX_ITEMS, Piece, Shape};
-use super::reader::{Broken, NEXT_TEXT, Reader, Sink, Step};
+use super::reader::{Broken, NEXT_SUMMARY, NEXT_THINKING, Reader, Sink, Step};
 use crate::protocol::citation;
 use crate::protocol::json::{JsonStr, Raw};
 use crate::protocol::model::{Delta, PartStart, Rest, StreamEvent};
@@ -83,24 +83,30 @@ impl Reader {
         Some(index)
     }
 
-    /// The part of a thought. Its texts share it; only those of the kind that came first are told.
+    /// The part of a thought. Its texts share it, summaries and the thinking itself.
     pub(super) fn thought(&mut self, at: usize, nth: usize, sink: Sink<'_>) -> Option<u32> {
         let kind = self.items[at].pieces[nth].kind;
-        let first = self.items[at].pieces.iter().find(|piece| piece.part.is_some());
-        let index = match first.map(|piece| (piece.kind, piece.part)) {
-            Some((told, _)) if told != kind => return None,
-            Some((_, index)) => {
-                let index = index?;
+        let first = self.items[at].pieces.iter().find_map(|piece| piece.part);
+        let index = match first {
+            Some(index) => {
                 // A mark for the writer of this protocol, and an empty line for all others.
-                let mark = Delta::Other(Raw::literal(NEXT_TEXT));
+                let next = if kind == Kind::Thinking { NEXT_THINKING } else { NEXT_SUMMARY };
+                let mark = Delta::Other(Raw::literal(next));
                 sink(StreamEvent::Delta { index, delta: mark });
                 let line = JsonStr::from_escaped(SEPARATOR.to_owned());
                 sink(StreamEvent::Delta { index, delta: Delta::Reasoning(line) });
                 index
             }
             None => {
-                let start = PartStart::Reasoning { seal: None };
-                self.begin_thought(at, start, kind == Kind::Thinking, sink)
+                let (start, is_thinking) =
+                    (PartStart::Reasoning { seal: None }, kind == Kind::Thinking);
+                let index = self.begin_thought(at, start, is_thinking, sink);
+                if is_thinking {
+                    // Not every item has what is kept of it, to say so.
+                    let mark = Delta::Other(Raw::literal(NEXT_THINKING));
+                    sink(StreamEvent::Delta { index, delta: mark });
+                }
+                index
             }
         };
         self.items[at].pieces[nth].part = Some(index);
@@ -294,19 +300,17 @@ impl Reader {
     }
 
     pub(super) fn end_thought(&mut self, at: usize, thought: &Thought<'_>, sink: Sink<'_>) -> Step {
-        let told = self.items[at].pieces.iter().find(|piece| piece.part.is_some());
-        let thinking = match told {
-            Some(piece) => piece.kind == Kind::Thinking,
-            None => thought.summary.texts.is_empty() && !thought.content.texts.is_empty(),
-        };
-        let (kind, list) = if thinking {
-            (Kind::Thinking, &thought.content)
-        } else {
-            (Kind::Summary, &thought.summary)
-        };
-        for (place, text) in (0..).zip(&list.texts) {
-            let nth = self.piece(at, place, kind)?;
-            self.say_rest(at, nth, text, sink);
+        let told = self.items[at].pieces.iter().rfind(|piece| piece.part.is_some());
+        let mut lists = [(Kind::Summary, &thought.summary), (Kind::Thinking, &thought.content)];
+        if told.is_some_and(|piece| piece.kind == Kind::Thinking) {
+            // What was being told goes on first.
+            lists.reverse();
+        }
+        for (kind, list) in lists {
+            for (place, text) in (0..).zip(&list.texts) {
+                let nth = self.piece(at, place, kind)?;
+                self.say_rest(at, nth, text, sink);
+            }
         }
         let told = self.items[at].pieces.iter().find_map(|piece| piece.part);
         let index = match told {

@@ -29,8 +29,8 @@ use crate::sse;
 /// Where the upstream speaks Responses too ([`Answer::origin`]), ids, usage and unknown members come
 /// back as they stood.
 ///
-/// Memory: the whole answer, up to [`Answer::max_accumulated`]; beyond it the stream ends with an
-/// error.
+/// Memory: the items of the answer, up to [`Answer::max_accumulated`] bytes, each byte that is kept
+/// counted once and an empty item by its size; beyond it the stream ends with an error.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Writer {
     answer: Answer,
@@ -45,7 +45,7 @@ pub struct Writer {
     message: Option<usize>,
     /// The item that is complete but may be the last.
     ended: Option<usize>,
-    /// Bytes that are kept.
+    /// Bytes that the items keep.
     held: usize,
     refused: bool,
     stop: Option<(Stop<'static>, Rest<'static>)>,
@@ -175,7 +175,8 @@ impl Writer {
                 self.words(index, true, kept, rest, out);
             }
             PartStart::Reasoning { seal } => {
-                let at = self.push("rs_", kept, Body::Thought(Thought::default()), out);
+                let is_thinking = kept.as_ref().is_some_and(|kept| kept.thinking);
+                let at = self.push("rs_", kept, Body::Thought(Thought::new(is_thinking)), out);
                 self.open.push((index, at));
                 if let Some(seal) = seal {
                     self.delta(index, &Delta::Seal(seal.clone()), out);
@@ -219,11 +220,19 @@ impl Writer {
         };
         let at = self.items.len();
         let kept = kept.map(Kept::into_owned);
-        self.held += size_of::<Item>() + kept.as_ref().map_or(0, |k| k.item().as_str().len());
         let item = Item::new(id, at as u64, kept, body);
+        self.held += item.held();
         item.added(&mut self.events, out);
         self.items.push(item);
         at
+    }
+
+    /// Changes an item, and counts what is kept of it now.
+    fn change(&mut self, at: usize, change: impl FnOnce(&mut Item, &mut Events)) {
+        let item = &mut self.items[at];
+        self.held -= item.held();
+        change(item, &mut self.events);
+        self.held += item.held();
     }
 
     /// Ends the items that are complete; `status` is the last one's.
@@ -242,7 +251,7 @@ impl Writer {
     fn finish(&mut self, at: usize, status: &str, out: &mut BytesMut) {
         let is_last = at + 1 == self.items.len();
         let status = if is_last { status } else { "completed" };
-        self.held += self.items[at].done(status, &mut self.events, out);
+        self.change(at, |item, events| item.done(status, events, out));
     }
 
     /// Begins a text or a refusal, in the message before it where that is open to it.
@@ -266,7 +275,7 @@ impl Writer {
         };
         self.message = Some(at);
         self.open.push((index, at));
-        self.items[at].open_words(refusal, rest, &mut self.events, out);
+        self.change(at, |item, events| item.open_words(refusal, rest, events, out));
     }
 
     fn media(&mut self, media: &Media<'_>, out: &mut BytesMut) {
@@ -291,24 +300,24 @@ impl Writer {
                 push(event.key("item"), json);
             });
         }
-        self.held += size_of::<Item>() + done.len();
-        let body = Body::Done(BytesMut::from(done));
-        self.items.push(Item::new(JsonStr::default(), at, None, body));
+        let item = Item::new(JsonStr::default(), at, None, Body::Done(BytesMut::from(done)));
+        self.held += item.held();
+        self.items.push(item);
     }
 
     fn delta(&mut self, index: u32, delta: &Delta<'_>, out: &mut BytesMut) {
         if self.is_done() {
             return;
         }
-        let Some((_, at)) = self.open.iter().rfind(|(part, _)| *part == index) else { return };
+        let Some(&(_, at)) = self.open.iter().rfind(|(part, _)| *part == index) else { return };
         let own = self.own();
-        self.held += self.items[*at].delta(delta, own, &mut self.events, out);
+        self.change(at, |item, events| item.delta(delta, own, events, out));
         self.check_limit(out);
     }
 
     fn logprobs(&mut self, raw: &Raw<'_>, out: &mut BytesMut) {
         if let Some(at) = self.message {
-            self.held += self.items[at].logprobs(logprobs_inside(raw), &mut self.events, out);
+            self.change(at, |item, events| item.logprobs(logprobs_inside(raw), events, out));
             self.check_limit(out);
         }
     }
@@ -321,18 +330,21 @@ impl Writer {
     }
 
     fn part_stop(&mut self, index: u32, out: &mut BytesMut) {
+        if self.is_done() {
+            return;
+        }
         let Some(nth) = self.open.iter().rposition(|(part, _)| *part == index) else { return };
         let (_, at) = self.open.remove(nth);
         let own = self.own();
-        self.items[at].close(own, &mut self.events, out);
-        if self.message == Some(at) {
-            return;
+        self.change(at, |item, events| item.close(own, events, out));
+        if self.message != Some(at) {
+            if at + 1 == self.items.len() {
+                self.ended = Some(at);
+            } else {
+                self.finish(at, "completed", out);
+            }
         }
-        if at + 1 == self.items.len() {
-            self.ended = Some(at);
-        } else {
-            self.finish(at, "completed", out);
-        }
+        self.check_limit(out);
     }
 
     fn stop(&mut self, stop: Stop<'_>, rest: Rest<'_>, out: &mut BytesMut) {
@@ -347,19 +359,23 @@ impl Writer {
         }
         while let Some((part, _)) = self.open.first().copied() {
             self.part_stop(part, out);
+            if self.is_done() {
+                return;
+            }
         }
         let own = self.own();
         if let Some(words) = finish::refusal_words(&stop).filter(|_| !own && !self.refused) {
             self.refused = true;
             self.words(u32::MAX, true, None, &Rest::default(), out);
             self.delta(u32::MAX, &Delta::Text(words), out);
-            if self.is_done() {
-                return;
-            }
             self.part_stop(u32::MAX, out);
+        }
+        if self.is_done() {
+            return;
         }
         let status = State::of(Some(&stop), self.refused, own).of_last_item();
         self.settle(status, out);
+        self.check_limit(out);
         let rest = if own { rest.into_owned() } else { Rest::default() };
         self.stop = Some((stop.into_owned(), rest));
     }

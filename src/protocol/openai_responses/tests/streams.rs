@@ -12,7 +12,9 @@ use crate::protocol::model::{
     Spelling, Stop, StopReason, StreamEvent, ToolCallKind, Usage, Vendor,
 };
 use crate::protocol::openai_responses::response;
-use crate::protocol::openai_responses::stream::{MAX_ITEMS, MAX_KEPT, Reader, Writer};
+use crate::protocol::openai_responses::stream::{
+    ITEM_OVERHEAD, MAX_ITEMS, MAX_KEPT, Reader, Writer,
+};
 use crate::protocol::report::Reporter;
 use crate::protocol::{Answer, Protocol};
 use crate::sse;
@@ -231,7 +233,28 @@ fn dialects_are_taken() {
                 done(0, reasoning(json!([{"text": "short"}]), json!([{"text": "deep!"}]))),
                 completed(json!([])),
             ],
-            vec!["(deep!)E"],
+            vec!["(deep!\n\nshort)E"],
+        ),
+        (
+            "a summary and the thinking itself, only at the end",
+            vec![
+                done(
+                    0,
+                    reasoning(json!([{"text": "A"}, {"text": "B"}]), json!([{"text": "deep"}])),
+                ),
+                completed(json!([])),
+            ],
+            vec!["(A\n\nB\n\ndeep)E"],
+        ),
+        (
+            "a summary, and then the thinking itself",
+            vec![
+                summary(0, "short"),
+                thinking("deep"),
+                done(0, reasoning(json!([{"text": "short"}]), json!([{"text": "deep!"}]))),
+                completed(json!([])),
+            ],
+            vec!["(short\n\ndeep!)E"],
         ),
         (
             "a refusal",
@@ -275,6 +298,32 @@ fn dialects_are_taken() {
         check(written.as_bytes()).unwrap_or_else(|e| panic!("{name}: {e}\n{written}"));
         // A server that says nothing before its first words.
         assert_eq!(told(&sse(&events[1..])), expected, "{name}");
+    }
+}
+
+#[test]
+fn summaries_and_the_thinking_itself_stay_apart_in_their_own_protocol() {
+    let text = |kind: &str, text: &str| json!({"type": kind, "text": text});
+    let item = json!({"id": "rs", "type": "reasoning",
+        "summary": [text("summary_text", "A"), text("summary_text", "B")],
+        "content": [text("reasoning_text", "deep"), text("reasoning_text", "deeper")]});
+    let summary = json!({"type": "response.reasoning_summary_text.delta", "output_index": 0,
+        "summary_index": 0, "delta": "A"});
+    let thinking = json!({"type": "response.reasoning_text.delta", "output_index": 0,
+        "content_index": 0, "delta": "deep"});
+    let end = [
+        json!({"type": "response.output_item.done", "output_index": 0, "item": item}),
+        completed(json!([item])),
+    ];
+    for begun in [vec![], vec![summary.clone()], vec![thinking.clone()], vec![summary, thinking]] {
+        let events: Vec<Value> = [created()].into_iter().chain(begun).chain(end.clone()).collect();
+        let written = transcode(&sse(&events));
+        check(written.as_bytes()).unwrap_or_else(|e| panic!("{e}\n{written}"));
+        let last = written.lines().rfind(|line| line.starts_with("data: ")).unwrap();
+        let last: Value = serde_json::from_str(&last[6..]).unwrap();
+        for list in ["summary", "content"] {
+            assert_eq!(last["response"]["output"][0][list], item[list], "{written}");
+        }
     }
 }
 
@@ -452,6 +501,64 @@ fn an_answer_that_is_too_large_fails() {
         let out = write_all(answer, events);
         assert_eq!(check(&out).unwrap().event, "failed");
         assert!(out.len() < 3000 + 40 * limit, "{limit}: {}", out.len());
+    }
+}
+
+#[test]
+fn each_byte_that_is_kept_counts_once() {
+    let text = || Delta::Text(plain("0123456789"));
+    let cited =
+        || Delta::Citation(Raw::literal(r#"{"type":"url_citation","url":"u","title":"t"}"#));
+    let seal = || {
+        Delta::Seal(Seal {
+            vendor: Vendor::OpenAi,
+            kind: SealKind::Encrypted,
+            data: plain("a seal, as long as seals are"),
+        })
+    };
+    let call = PartStart::ToolCall {
+        id: plain("call_1"),
+        name: plain("f"),
+        kind: ToolCallKind::Function,
+        seal: None,
+        cache: None,
+    };
+    let logprobs = StreamEvent::Logprobs {
+        candidate: 0,
+        raw: Raw::literal(r#"{"content":[{"token":"0123456789","logprob":0}]}"#),
+    };
+    let rows: Vec<(PartStart<'_>, Vec<Delta<'_>>, bool)> = vec![
+        (PartStart::Text { citations: None }, vec![text(); 20], true),
+        (PartStart::Text { citations: None }, vec![text(), cited(), cited(), text()], false),
+        (PartStart::Reasoning { seal: None }, vec![Delta::Reasoning(plain("Hm.")), seal()], false),
+        (call, vec![Delta::Arguments(plain("{\"a\":1}")); 5], false),
+    ];
+    for (part, deltas, with_logprobs) in rows {
+        let run = |limit| {
+            let part = part.clone();
+            let mut events = vec![StreamEvent::PartStart {
+                index: 0,
+                candidate: 0,
+                part,
+                rest: Rest::default(),
+            }];
+            let deltas = deltas.iter().cloned();
+            events.extend(deltas.map(|delta| StreamEvent::Delta { index: 0, delta }));
+            events.extend(with_logprobs.then(|| logprobs.clone()));
+            events.extend([StreamEvent::PartStop { index: 0 }, StreamEvent::End]);
+            let answer = Answer { max_accumulated: limit, ..Answer::new("m", 1, 1) };
+            let out = write_all(answer, events);
+            let last = String::from_utf8(out.to_vec()).unwrap();
+            let last =
+                last.lines().rfind(|line| line.starts_with("data: ")).unwrap()[6..].to_owned();
+            serde_json::from_str::<Value>(&last).unwrap()["response"].take()
+        };
+        let whole = run(usize::MAX);
+        // The item as it stands in the last event, its id, and what any item counts.
+        let item = &whole["output"][0];
+        let limit = item.to_string().len() + item["id"].as_str().unwrap().len() + ITEM_OVERHEAD;
+        assert_eq!(run(limit)["status"], "completed", "{part:?}");
+        assert_eq!(run(limit - 1)["status"], "failed", "{part:?}");
     }
 }
 
