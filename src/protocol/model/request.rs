@@ -1,8 +1,8 @@
 //! A request.
 
 use super::{
-    CacheMark, Instruction, Logprobs, OutputFormat, Reasoning, Rest, Sampling, ServerState,
-    Spelling, Tool, ToolChoice, ToolGroup, Turn,
+    CacheMark, Effort, Instruction, Logprobs, OutputFormat, Reasoning, ReasoningMode, Rest,
+    Sampling, ServerState, Show, Spelling, Tool, ToolChoice, ToolGroup, Turn,
 };
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Number, Raw};
 use crate::protocol::report::Anchor;
@@ -100,6 +100,19 @@ impl<'a> Request<'a> {
             Protocol::Gemini => "generationConfig",
             Protocol::DashScope => "parameters",
         }
+    }
+
+    /// What of the thinking the caller is to see. Messages, Chat and DashScope show it to whoever
+    /// asks a model to think and says no more; callers of the others say so themselves.
+    pub(crate) fn show(&self) -> Option<Show> {
+        let Reasoning { mode, effort, budget, show, .. } = &self.reasoning;
+        let unasked =
+            matches!(self.origin, Protocol::Anthropic | Protocol::OpenAiChat | Protocol::DashScope);
+        let asked = mode.is_some() || effort.is_some() || budget.is_some();
+        let off = *mode == Some(ReasoningMode::Off)
+            || *effort == Some(Effort::None)
+            || budget.as_ref().and_then(Number::as_u64) == Some(0);
+        show.or((unasked && asked && !off).then_some(Show::Summary))
     }
 
     /// An empty request as `origin` would have it.

@@ -1,4 +1,5 @@
 mod prefix;
+mod thoughts;
 
 use Protocol::{Anthropic, OpenAiChat, OpenAiResponses};
 

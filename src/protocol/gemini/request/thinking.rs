@@ -47,7 +47,7 @@ pub(super) fn read_thinking<'a>(c: &mut Cursor<'a>) -> Result<Reasoning<'a>> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Thinking {
     amount: Option<Amount>,
-    show: Option<bool>,
+    show: bool,
 }
 
 /// `thinkingBudget` or `thinkingLevel`; Gemini takes never both.
@@ -70,14 +70,9 @@ impl Thinking {
         let mut degrade =
             |reason| report.member(request.thinking_member(), Severity::Degrade, reason);
         let amount = Amount::wanted(reasoning, target, &mut degrade);
-        let thinks = matches!(reasoning.mode, Some(ReasoningMode::On | ReasoningMode::Adaptive));
-        let show = match reasoning.show {
-            Some(show) => Some(show != Show::Hidden),
-            // Who turns thinking on is shown it, unless it says otherwise.
-            None => thinks.then_some(true),
-        };
         let off = amount == Some(Amount::Tokens(0));
-        Self { amount, show: show.filter(|show| *show && !off) }
+        let show = request.show().is_some_and(|show| show != Show::Hidden) && !off;
+        Self { amount, show }
     }
 
     pub(super) fn write(self, config: &mut ObjectWriter<'_>) {
@@ -93,8 +88,8 @@ impl Thinking {
                 Some(Amount::Level(effort)) => object.plain("thinkingLevel", level(effort)),
                 None => {}
             }
-            if let Some(show) = self.show {
-                object.bool("includeThoughts", show);
+            if self.show {
+                object.bool("includeThoughts", true);
             }
         });
     }

@@ -6,7 +6,7 @@ use super::write::{boolean, number};
 use super::{losses, messages, settings, tool_writer};
 use crate::protocol::json::{Number, ObjectWriter, Raw};
 use crate::protocol::model::{
-    Content, Effort, OutputFormat, Reasoning, ReasoningMode, Request, Seal, Show, Vendor,
+    Content, Effort, OutputFormat, Reasoning, ReasoningMode, Request, Seal, Vendor,
 };
 use crate::protocol::openai_responses::wire::{write_opt_raw, write_opt_str};
 use crate::protocol::report::{Reporter, Severity};
@@ -116,12 +116,8 @@ impl Thinking {
             (Some(ReasoningMode::Off), _) | (_, Some(Effort::None)) => false,
             (mode, effort) => mode.is_some() || effort.is_some(),
         };
-        // Messages and DashScope show thinking unasked.
-        let shows = matches!(request.origin, Protocol::Anthropic | Protocol::DashScope);
-        let unasked = shows && asked;
-        let show = reasoning.show.or(unasked.then_some(Show::Summary));
         let off = reasoning.mode == Some(ReasoningMode::Off) || effort == Some(Effort::None);
-        let summary = show.filter(|_| !off).and_then(settings::summary_word);
+        let summary = request.show().filter(|_| !off).and_then(settings::summary_word);
         Self { effort, summary, wanted: asked || summary.is_some() }
     }
 

@@ -174,7 +174,8 @@ fn members() {
         (
             OpenAiChat,
             json!({"reasoning_effort": "high"}),
-            json!({"reasoning": {"effort": "high"}, "include": ["reasoning.encrypted_content"]}),
+            json!({"reasoning": {"effort": "high", "summary": "auto"},
+                "include": ["reasoning.encrypted_content"]}),
             &[],
         ),
         (
