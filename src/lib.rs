@@ -13,6 +13,7 @@
 //! | [`StatsLayer`] | counts, times, reads the usage out of passing bytes |
 //! | [`ApiKeyAuthLayer`] | who calls; strips the caller's key |
 //! | [`SystemPromptLayer`] | splices the system prompt of whatever protocol is spoken |
+//! | `KeyPoolLayer` (feature `key-pool`) | leases a key, learns from how it fares |
 //! | [`ProviderTranslateLayer`] | URL, credential, model and protocol of the upstream |
 //! | [`HopByHopFilterLayer`] | headers that end at a proxy, `Host`, `X-Forwarded-For` |
 //! | [`CatchErrorLayer`] | a failed connection becomes a response |
@@ -75,6 +76,8 @@ pub use error::BoxError;
 pub use layer::api_key_auth::ApiKeyAuthLayer;
 pub use layer::catch_error::CatchErrorLayer;
 pub use layer::hop_by_hop::HopByHopFilterLayer;
+#[cfg(feature = "key-pool")]
+pub use layer::key_pool::KeyPoolLayer;
 pub use layer::provider_translate::ProviderTranslateLayer;
 #[cfg(feature = "session")]
 pub use layer::session::SessionLayer;

@@ -5,6 +5,7 @@ pub(crate) mod query;
 use std::fmt;
 
 use http::HeaderValue;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 /// A key or token: wiped from memory when dropped, never printed.
@@ -44,6 +45,20 @@ impl Secret {
         };
         let text = |chars: &[char]| chars.iter().collect::<String>();
         format!("{}***{}", text(&chars[..head]), text(&chars[chars.len() - tail..]))
+    }
+
+    /// A name that stays with the text and does not tell it: `key_sha256_` and the first 8
+    /// hexadecimal digits of its SHA-256.
+    ///
+    /// ```
+    /// let key = tower_llm_gateway::secret::Secret::new("abc");
+    /// assert_eq!(key.fingerprint(), "key_sha256_ba7816bf");
+    /// ```
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let hash = Sha256::digest(self.0.as_bytes());
+        let digits = hash.iter().take(4).map(|byte| format!("{byte:02x}"));
+        std::iter::once("key_sha256_".to_owned()).chain(digits).collect()
     }
 
     /// As the value of a header, marked sensitive, with `prefix` before it. `None` when it holds

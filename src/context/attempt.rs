@@ -32,6 +32,8 @@ pub struct Attempt {
     pub channel: Option<ChannelId>,
     /// Which key, masked.
     pub key: Option<Arc<str>>,
+    /// Which key, by its id: [`Secret::fingerprint`](crate::secret::Secret::fingerprint).
+    pub key_id: Option<Arc<str>>,
     /// How it answered.
     pub status: Option<StatusCode>,
     /// What went wrong, also inside a stream that began with 200.
@@ -40,7 +42,7 @@ pub struct Attempt {
     pub may_repeat: bool,
     /// Whether a channel is left that this exchange has not tried.
     pub more_channels: bool,
-    /// Whether the channel has a key left that this exchange has not tried.
+    /// Whether the channel has a key left that is free and that this exchange has not tried.
     pub more_keys: bool,
 }
 

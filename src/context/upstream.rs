@@ -44,6 +44,9 @@ struct Inner {
 }
 
 /// Which credential the upstream gets.
+///
+/// In the extensions of a request, where a pool of keys leaves the one that it leased, it wins
+/// over that of the [`Upstream`].
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum UpstreamKey {

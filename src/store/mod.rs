@@ -20,7 +20,14 @@
 //! assert_eq!(vault.get(&VaultKey::new("team-b", Protocol::Anthropic, "toolu_01")), None);
 //! assert_eq!(vault.get(&VaultKey::new("team-a", Protocol::Gemini, "toolu_01")), None);
 //! ```
+//!
+//! # The states of keys
+//!
+//! A pool of keys (feature `key-pool`) saves in a `KeyStore` what it learns of its keys: the end
+//! of a cooldown, how many there were, which key was moved behind the others.
 
+#[cfg(feature = "key-pool")]
+mod keys;
 #[cfg(feature = "session")]
 mod lru;
 mod memory;
@@ -28,6 +35,8 @@ mod memory;
 mod sessions;
 mod vault;
 
+#[cfg(feature = "key-pool")]
+pub use keys::{KeyState, KeyStore, MAX_REMEMBERED_KEYS, MemoryKeys};
 pub use memory::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, DEFAULT_TTL, MemoryVault};
 #[cfg(feature = "session")]
 pub use sessions::{

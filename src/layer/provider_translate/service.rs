@@ -90,8 +90,10 @@ where
             }
         }
         let spoken = upstream.protocol().or(caller);
-        headers::set_credential(request.headers_mut(), caller, spoken, upstream.credential());
-        if !matches!(upstream.credential(), UpstreamKey::Caller) {
+        let leased = request.extensions_mut().remove::<UpstreamKey>();
+        let credential = leased.as_ref().unwrap_or(upstream.credential());
+        headers::set_credential(request.headers_mut(), caller, spoken, credential);
+        if !matches!(credential, UpstreamKey::Caller) {
             query::strip_keys(request.uri_mut());
         }
         match plan {
