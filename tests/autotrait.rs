@@ -7,7 +7,7 @@ use http_body_util::Full;
 use tower_llm_gateway::body::{Collect, GuardBody, RewriteBody};
 use tower_llm_gateway::context::{Exchange, Principal, Upstream};
 use tower_llm_gateway::layer::{
-    api_key_auth::ApiKeyAuth, catch_error::CatchError, hop_by_hop::HopByHopFilter,
+    api_key_auth::ApiKeyAuth, catch_error::CatchError, hop_by_hop::HopByHopFilter, key_pool,
     provider_translate, stats, system_prompt,
 };
 use tower_llm_gateway::protocol::report::TranslationReport;
@@ -25,12 +25,16 @@ fn layers_and_services() {
     service::<ApiKeyAuthLayer>();
     service::<CatchErrorLayer>();
     service::<HopByHopFilterLayer>();
+    service::<KeyPoolLayer>();
     service::<ProviderTranslateLayer>();
     service::<StatsLayer>();
     service::<SystemPromptLayer>();
     service::<ApiKeyAuth<(), ()>>();
     service::<CatchError<()>>();
     service::<HopByHopFilter<()>>();
+    service::<key_pool::KeyPoolService<()>>();
+    service::<key_pool::KeyPool>();
+    service::<key_pool::KeyPools>();
     service::<provider_translate::ProviderTranslate<()>>();
     service::<stats::StatsService<()>>();
     service::<system_prompt::SystemPrompt<()>>();
@@ -43,6 +47,7 @@ fn bodies_are_unpin_when_the_inner_is() {
     value::<Collect<Plain>>();
     value::<GuardBody<Plain>>();
     value::<provider_translate::ResponseBody<Plain>>();
+    value::<key_pool::ResponseBody<Plain>>();
 }
 
 #[test]
@@ -53,4 +58,5 @@ fn values() {
     value::<Transcoder>();
     value::<TranslationReport>();
     value::<stats::Stats>();
+    value::<key_pool::Lease>();
 }

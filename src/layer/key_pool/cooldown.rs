@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::protocol::MAX_RETRY_AFTER;
+
 /// Length of the first cooldown of [`Cooldown::default`]: 300 s.
 pub const DEFAULT_COOLDOWN: Duration = Duration::from_secs(300);
 
@@ -11,9 +13,6 @@ pub const DEFAULT_MAX_COOLDOWN: Duration = Duration::from_secs(43_200);
 
 /// Default for [`Cooldown::threshold`].
 pub const DEFAULT_THRESHOLD: u32 = 3;
-
-/// The longest `Retry-After` that is believed: 24 hours.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Longer cooldowns are cut to this: 30 days.
 pub(super) const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -12,7 +12,7 @@ use super::ResponseBody;
 use super::guard::{LeaseGuard, Trying};
 use super::lease::{Lease, NoKey};
 use super::leasing::Leasing;
-use crate::body::{ObserveBody, RewriteBody, refuse};
+use crate::body::{ObserveBody, RewriteBody, refuse_with_status};
 use crate::protocol::Protocol;
 use crate::protocol::model::{ApiError, Fault, FaultKind};
 
@@ -105,7 +105,8 @@ impl<S, B> PendingCall<S, B> {
     fn refuse<C>(self, no_key: NoKey) -> Response<ResponseBody<C>> {
         let mut error = ApiError::new(FaultKind::Overloaded, no_key.to_string());
         error.retry_after = no_key.retry_after();
-        let response = refuse(self.protocol, &error);
+        // Whatever the protocol's own status for it is: no vendor has said that it is overloaded.
+        let response = refuse_with_status(self.protocol, error.kind.status(), &error);
         self.trying.note(&response, response.extensions().get::<Fault>().copied());
         response.map(ObserveBody::unobserved)
     }

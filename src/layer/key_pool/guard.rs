@@ -92,7 +92,7 @@ impl LeaseGuard {
     /// The head of the answer is here. The guard comes back when the lease is to last as long as
     /// the body; a failure is the end of it.
     pub(super) fn answered<B>(mut self, response: &Response<B>) -> Option<Self> {
-        let fault = judge::of_answer(response);
+        let fault = Fault::of_response(response);
         self.trying.note(response, fault);
         let lease = self.lease.take()?;
         if let Some(fault) = fault {

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::change::PoolChange;
-use super::cooldown::{LONGEST, MAX_RETRY_AFTER, floor};
+use super::cooldown::{LONGEST, floor};
 use super::judge::{Cost, cost};
 use super::pool::Step;
 use super::snapshot::{KeySnapshot, KeyStatus, KeyTotals};
 use crate::context::KeyHeaders;
+use crate::protocol::MAX_RETRY_AFTER;
 use crate::protocol::model::{Fault, FaultKind};
 use crate::store::KeyState;
 

@@ -109,9 +109,7 @@ mod tests;
 mod tried;
 
 pub use change::PoolChange;
-pub use cooldown::{
-    Cooldown, DEFAULT_COOLDOWN, DEFAULT_MAX_COOLDOWN, DEFAULT_THRESHOLD, MAX_RETRY_AFTER,
-};
+pub use cooldown::{Cooldown, DEFAULT_COOLDOWN, DEFAULT_MAX_COOLDOWN, DEFAULT_THRESHOLD};
 pub use future::ResponseFuture;
 pub use guard::LeaseGuard;
 pub use handle::{KeyError, KeyPool};

@@ -16,7 +16,7 @@ use crate::body::{
     self, Collect, CollectError, Collected, DecodeBody, DecodeError, Refusal, RewriteBody,
     is_encoded, is_event_stream, media_type,
 };
-use crate::context::Exchange;
+use crate::context::{AttemptId, Exchange};
 use crate::protocol::dialect::AnswerPiece;
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
 use crate::protocol::report::TranslationReport;
@@ -39,6 +39,8 @@ pub(super) struct Job {
     pub(super) answer: Answer,
     pub(super) report: TranslationReport,
     pub(super) exchange: Exchange,
+    /// Which of its attempts this is, where somebody counts them.
+    pub(super) attempt: Option<AttemptId>,
     pub(super) config: Arc<Config>,
 }
 
@@ -144,7 +146,7 @@ pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job)
                     job.answer.layout,
                 );
                 job.leave_report(&mut parts);
-                let left = (job.exchange.clone(), job.keeping());
+                let left = (job.exchange.clone(), job.attempt, job.keeping());
                 let keep_alive = job.config.keep_alive;
                 let body = ResponseBody::transcoded(body, transcoder, left, keep_alive);
                 Response::from_parts(parts, body)
@@ -280,6 +282,7 @@ impl Job {
             answer: Answer::new("", 0, 0),
             report: TranslationReport::default(),
             exchange,
+            attempt: None,
             config,
         }
     }

@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 
 use super::keep::Keeping;
 use crate::body::{DecodeBody, GuardBody, RewriteBody, TranscodeBody};
-use crate::context::Exchange;
+use crate::context::{AttemptId, Exchange};
 use crate::protocol::Transcode;
 use crate::protocol::model::{Fault, FaultOrigin};
 use crate::protocol::translate::{StreamFacts, Transcoder};
@@ -52,10 +52,11 @@ impl<C> ResponseBody<C> {
     pub(super) fn transcoded(
         body: DecodeBody<C>,
         transcoder: Transcoder,
-        (exchange, keeping): (Exchange, Keeping),
+        (exchange, attempt, keeping): (Exchange, Option<AttemptId>, Keeping),
         keep_alive: Option<Duration>,
     ) -> Self {
-        let reporting = Reporting { transcoder: Box::new((transcoder, keeping)), exchange };
+        let reporting =
+            Reporting { transcoder: Box::new((transcoder, keeping)), exchange, attempt };
         let body = TranscodeBody::new(body, reporting).keep_alive(keep_alive);
         Self { inner: Inner::Transcoded { body } }
     }
@@ -104,6 +105,7 @@ struct Reporting {
     /// Boxed, as it is large and most bodies pass without one.
     transcoder: Box<(Transcoder, Keeping)>,
     exchange: Exchange,
+    attempt: Option<AttemptId>,
 }
 
 impl Reporting {
@@ -111,17 +113,23 @@ impl Reporting {
         let (transcoder, keeping) = &mut *self.transcoder;
         keeping.keep(transcoder.take_deposits());
         if let Some(facts) = transcoder.take_news() {
-            note(&self.exchange, facts);
+            note(&self.exchange, self.attempt, facts);
         }
     }
 }
 
-fn note(exchange: &Exchange, seen: &StreamFacts) {
+fn note(exchange: &Exchange, attempt: Option<AttemptId>, seen: &StreamFacts) {
     exchange.update(|facts| {
         facts.usage.clone_from(&seen.usage);
         facts.stop = seen.stop;
         if let Some(kind) = seen.fault {
-            facts.fault = Some(Fault { origin: FaultOrigin::Upstream, ..Fault::gateway(kind) });
+            let fault = Fault::new(kind, kind.status(), FaultOrigin::Upstream);
+            facts.fault = Some(fault);
+            // Keys and channels learn from it; a layer inside may know it better.
+            let attempt = attempt.and_then(|id| facts.attempts.get_mut(id.index()));
+            if let Some(attempt) = attempt {
+                attempt.fault.get_or_insert(fault);
+            }
         }
     });
 }

@@ -212,7 +212,8 @@ impl<S> PendingCall<S> {
         answer.restore = translated.restore;
         answer.dialect = self.upstream.own_dialect().cloned();
         let job = Job::new(from, to, wanted, self.exchange.clone(), Arc::clone(&self.config));
-        let job = Job { stream: translated.stream, answer, report, ..job };
+        let attempt = self.parts.extensions.get().copied();
+        let job = Job { stream: translated.stream, answer, report, attempt, ..job };
         Ok((body.freeze(), job))
     }
 

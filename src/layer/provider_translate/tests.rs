@@ -195,13 +195,17 @@ async fn a_stream_that_breaks_ends_in_an_error_event() {
         let body = MESSAGES.replace(r#""max_tokens":9"#, r#""max_tokens":9,"stream":true"#);
         let mut request = post("/v1/messages", &body);
         let exchange = Exchange::of(request.extensions_mut());
+        exchange.begin_attempt(request.extensions_mut());
         let layer = ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat));
         let stream = chat_stream().into_iter().take(3).chain(last).collect();
         let (response, _) = send(layer, request, (200, "text/event-stream", stream)).await;
         let text = text(steps(&mut response.into_body()));
         assert!(text.contains("event: error\n"), "{text}");
         assert!(!text.contains("message_stop"), "{text}");
-        assert_eq!(exchange.read(|facts| facts.fault).unwrap().kind, kind);
+        exchange.read(|facts| {
+            assert_eq!(facts.fault.unwrap().kind, kind);
+            assert_eq!(facts.attempts[0].fault, facts.fault, "keys and channels hear of it");
+        });
     }
 }
 

@@ -307,10 +307,10 @@ async fn keys_out_of_quota_move_last() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let changes = Arc::clone(&seen);
     let store = MemoryKeys::new();
-    let settings = Settings::new("test")
-        .strategy(Strategy::Failover)
-        .store(store.clone())
-        .on_change(move |pool, change| changes.lock().unwrap().push((pool.to_owned(), change.clone())));
+    let settings =
+        Settings::new("test").strategy(Strategy::Failover).store(store.clone()).on_change(
+            move |pool, change| changes.lock().unwrap().push((pool.to_owned(), change.clone())),
+        );
     let pool = pool(settings.clone(), 3);
     fail(&pool, FaultKind::Billing);
     pool.try_lease().unwrap().succeed(&[id(0)]);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tokio_test::task::{Spawn, spawn};
 
 use super::*;
-use crate::layer::key_pool::{KeyStatus, Leasing, Rescue, Strategy, Tried};
+use crate::layer::key_pool::{KeyStatus, Leasing, Rescue, Strategy as Choice, Tried};
 
 #[derive(Debug, Clone)]
 enum Act {
@@ -19,7 +19,7 @@ enum Act {
     Pass(u64),
 }
 
-fn act() -> impl proptest::strategy::Strategy<Value = Act> {
+fn act() -> impl Strategy<Value = Act> {
     use FaultKind::*;
     let kind = prop::sample::select(vec![Auth, RateLimit, Upstream, Timeout, BadRequest]);
     let at = || 0..8_usize;
@@ -48,11 +48,6 @@ impl Run {
         (at < self.leases.len()).then(|| self.leases.swap_remove(at))
     }
 
-    /// A new lease; a key that was half open must not have had another one as a probe.
-    fn had(&mut self, lease: Lease) {
-        self.leases.push(lease);
-    }
-
     async fn act(&mut self, act: Act) {
         match act {
             Act::Lease => {
@@ -65,12 +60,12 @@ impl Run {
                     let probed = self.pool.try_lease().map(|second| second.id() == lease.id());
                     assert!(!probed.unwrap_or(false), "two probes");
                 }
-                self.had(lease);
+                self.leases.push(lease);
             }
             Act::Wait => {
                 let mut leasing = spawn(self.pool.lease(Tried::default()));
                 match leasing.poll() {
-                    std::task::Poll::Ready(Ok(lease)) => self.had(lease),
+                    std::task::Poll::Ready(Ok(lease)) => self.leases.push(lease),
                     std::task::Poll::Ready(Err(_)) => {}
                     std::task::Poll::Pending => self.waiting.push(leasing),
                 }
@@ -80,7 +75,7 @@ impl Run {
                 if let std::task::Poll::Ready(result) = polled {
                     drop(self.waiting.remove(at));
                     if let Ok(lease) = result {
-                        self.had(lease);
+                        self.leases.push(lease);
                     }
                 }
             }
@@ -92,7 +87,8 @@ impl Run {
                 }
             }
             Act::Succeed(at) => {
-                let spent: Vec<_> = self.leases.first().map(|l| l.id().clone()).into_iter().collect();
+                let spent: Vec<_> =
+                    self.leases.first().map(|l| l.id().clone()).into_iter().collect();
                 if let Some(lease) = self.take(at) {
                     lease.succeed(&spent);
                 }
@@ -123,7 +119,7 @@ impl Run {
     }
 }
 
-fn run(strategy: Strategy, max_in_flight: usize, keys: usize, acts: Vec<Act>) {
+fn run(strategy: Choice, max_in_flight: usize, keys: usize, acts: Vec<Act>) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
@@ -162,7 +158,7 @@ proptest! {
         acts in prop::collection::vec(act(), 1..80),
         keys in 1..5_usize,
         strategy in prop::sample::select(vec![
-            Strategy::LeastRecentlyUsed, Strategy::Failover, Strategy::RoundRobin, Strategy::Random,
+            Choice::LeastRecentlyUsed, Choice::Failover, Choice::RoundRobin, Choice::Random,
         ]),
     ) {
         run(strategy, 1, keys, acts);
@@ -174,6 +170,6 @@ proptest! {
         keys in 1..4_usize,
         max_in_flight in 2..4_usize,
     ) {
-        run(Strategy::LeastRecentlyUsed, max_in_flight, keys, acts);
+        run(Choice::LeastRecentlyUsed, max_in_flight, keys, acts);
     }
 }
