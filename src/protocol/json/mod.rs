@@ -25,4 +25,5 @@ pub(crate) use error::push_pointer_step;
 pub use text::JsonStr;
 pub(crate) use text::find_special;
 pub use value::{Kind, Number, Raw};
+pub(crate) use write::one_line;
 pub use write::{ArrayWriter, ObjectWriter, push_escaped, push_plain, push_str, push_u64};

@@ -1,6 +1,9 @@
 //! Writing: pieces, objects, arrays.
 
+use std::borrow::Cow;
+
 use bytes::BytesMut;
+use memchr::memchr2;
 
 use super::text::escape_to;
 use super::{JsonStr, Number, Raw};
@@ -22,6 +25,15 @@ pub fn push_plain(out: &mut BytesMut, text: &str) {
     out.extend_from_slice(b"\"");
     push_escaped(out, text);
     out.extend_from_slice(b"\"");
+}
+
+/// A document on one line, as an event of a stream must have it. A line break of JSON is white
+/// space; as a tab it stays that, and what was no JSON becomes none.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    match memchr2(b'\n', b'\r', text.as_bytes()) {
+        None => Cow::Borrowed(text),
+        Some(_) => Cow::Owned(text.replace(['\n', '\r'], "\t")),
+    }
 }
 
 /// Appends an unsigned number.

@@ -4,12 +4,12 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::StatusCode;
 
-use super::codec::codec;
+use super::codec::{Writer, codec};
 use super::seals::{Deposit, Sealer};
 use super::stream::Folder;
 use super::{TranslateError, utf8};
 use crate::protocol::dialect::AnswerPiece;
-use crate::protocol::json::{JsonStr, Kind, Raw};
+use crate::protocol::json::{JsonStr, Kind, Raw, one_line};
 use crate::protocol::model::{ApiError, Candidate, FaultKind, Response, StopReason, Usage};
 use crate::protocol::play::play;
 use crate::protocol::report::{Mode, Reporter, TranslationReport};
@@ -172,10 +172,11 @@ pub fn response_as_stream(
     mut answer: Answer,
 ) -> Result<TranslatedAnswer, TranslateError> {
     let text = spoken(body, &answer)?;
+    let text = one_line(&text);
     let mut response = read_response(from, &text)?;
     answer.origin = Some(from);
     let deposits = give_back(&mut response, to, &mut answer);
-    let mut writer = (codec(to)?.writer)(answer);
+    let mut writer = Writer::new(to, answer)?;
     let mut out = BytesMut::with_capacity(body.len() + 1024);
     play(&response, &mut |event| writer.write(event, &mut out));
     Ok(TranslatedAnswer::of(&response, out, TranslationReport::default(), deposits))

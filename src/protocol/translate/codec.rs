@@ -1,5 +1,7 @@
 //! Which functions belong to which protocol.
 
+use std::borrow::Cow;
+
 use bytes::BytesMut;
 use http::StatusCode;
 
@@ -7,7 +9,7 @@ use super::TranslateError;
 use super::count::Count;
 use super::models::Models;
 use crate::protocol::dialect::{AnswerPiece, SharedDialect};
-use crate::protocol::json::JsonError;
+use crate::protocol::json::{JsonError, one_line};
 use crate::protocol::model::{ApiError, FaultKind, Request, Response, StreamEvent};
 use crate::protocol::report::Reporter;
 use crate::protocol::{
@@ -183,13 +185,12 @@ impl Reader {
     }
 
     pub(super) fn event(&mut self, event: &sse::Event<'_>, sink: &mut dyn FnMut(StreamEvent<'_>)) {
-        match &self.dialect {
-            None => self.of.event(event, sink),
-            Some(dialect) => {
-                let data = dialect.answer(event.data, AnswerPiece::Event);
-                self.of.event(&sse::Event { data: &data, ..*event }, sink);
-            }
-        }
+        let data = match &self.dialect {
+            None => Cow::Borrowed(event.data),
+            Some(dialect) => dialect.answer(event.data, AnswerPiece::Event),
+        };
+        // Slices of it stand in the events that are written.
+        self.of.event(&sse::Event { data: &one_line(&data), ..*event }, sink);
     }
 
     pub(super) fn finish(&mut self, sink: &mut dyn FnMut(StreamEvent<'_>)) {
@@ -249,6 +250,14 @@ pub(super) enum Writer {
 }
 
 impl Writer {
+    /// The stream writer of this protocol.
+    pub(super) fn new(protocol: Protocol, mut answer: Answer) -> Result<Self, TranslateError> {
+        if let Cow::Owned(echo) = one_line(&answer.echo) {
+            answer.echo = echo;
+        }
+        Ok((codec(protocol)?.writer)(answer))
+    }
+
     pub(super) fn write(&mut self, event: StreamEvent<'_>, out: &mut BytesMut) {
         match self {
             Self::Anthropic(writer) => writer.write(event, out),

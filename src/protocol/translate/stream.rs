@@ -61,7 +61,7 @@ impl Transcoder {
             framing: Framing::new(reader.takes_arrays()),
             reader: reader.speaking(answer.dialect.as_ref()),
             back: Back::new(from, to, &mut answer),
-            writer: (codec(to)?.writer)(answer),
+            writer: Writer::new(to, answer)?,
             facts: StreamFacts::default(),
             news: false,
         })

@@ -3,6 +3,7 @@ mod thoughts;
 
 use Protocol::{Anthropic, OpenAiChat, OpenAiResponses};
 
+use bytes::BytesMut;
 use http::StatusCode;
 
 use super::answer::without_keys;
@@ -168,4 +169,40 @@ fn an_answer_without_a_word_in_dashscope_is_an_error() {
     let expected = TranslateError::Failed(FaultKind::ContentPolicy, "not that".to_owned());
     assert_eq!(to_dashscope(&refused).unwrap_err(), expected);
     assert!(to_dashscope(&answered("end_turn", "")).is_ok());
+}
+
+/// A line break, which JSON may have anywhere between its tokens, would end a line of the stream.
+#[test]
+fn what_came_on_several_lines_goes_out_on_one() {
+    let data_lines = |out: &[u8], what: &str| {
+        let text = std::str::from_utf8(out).unwrap();
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            let framed =
+                ["data:", "event:", "id:", ":"].iter().any(|field| line.starts_with(field));
+            assert!(framed && !line.contains('\r'), "{what}: {line:?} in {text}");
+        }
+    };
+    let stream = |from, to, answer, input: &str| {
+        let (mut transcoder, mut out) =
+            (Transcoder::new(from, to, answer).unwrap(), BytesMut::new());
+        transcoder.push(input.as_bytes(), &mut out);
+        transcoder.finish(&mut out);
+        out
+    };
+    for protocol in Protocol::ALL {
+        let pretty = "{\"error\":null,\"x\":[\n1,\r\n2],\"choices\":[\n{\"x\":{\r}}],\"candidates\":[{\"x\":[\n]}]}";
+        let played = response_as_stream(protocol, protocol, pretty.as_bytes(), answer()).unwrap();
+        data_lines(&played.body, "played");
+        let lines =
+            format!("data: {}\n\n", pretty.replace("\r\n", "\n").replace(['\n', '\r'], "\ndata: "));
+        data_lines(&stream(protocol, protocol, answer(), &lines), "data lines");
+    }
+    let array = "[{\"candidates\":[{\"content\":{\"parts\":[{\"executableCode\":{\n\"code\":\"1\"}}]}}]}\n,\r\n{\"x\":[\n]}]";
+    data_lines(&stream(Protocol::Gemini, Protocol::Gemini, answer(), array), "array");
+    let mut echoing = answer();
+    echoing.echo = "{\"tools\":[\n{\"type\":\"function\",\r\n\"name\":\"f\"}]}".to_owned();
+    let said = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+    let out = stream(OpenAiChat, OpenAiResponses, echoing, said);
+    assert!(memchr::memmem::find(&out, b"\"name\":\"f\"").is_some());
+    data_lines(&out, "echo");
 }

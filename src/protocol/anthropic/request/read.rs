@@ -40,7 +40,7 @@ fn known_member<'a>(
 ) -> Result<()> {
     let sampling = &mut request.sampling;
     match &*key.decode() {
-        "model" => request.model = nullable(key, c, rest, Cursor::string)?.unwrap_or_default(),
+        "model" => request.model = c.string()?,
         "max_tokens" => request.max_output_tokens = nullable(key, c, rest, Cursor::number)?,
         "temperature" => sampling.temperature = nullable(key, c, rest, Cursor::number)?,
         "top_p" => sampling.top_p = nullable(key, c, rest, Cursor::number)?,

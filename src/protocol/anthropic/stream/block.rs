@@ -8,7 +8,7 @@ use super::writer::event;
 use crate::protocol::anthropic::blocks::{is_ours, valid_call_id};
 use crate::protocol::anthropic::wire::push;
 use crate::protocol::json::{JsonStr, ObjectWriter, Raw, push_str};
-use crate::protocol::model::{Delta, PartStart, Rest, Seal, SealKind};
+use crate::protocol::model::{Delta, PartStart, Rest, Seal, SealKind, ToolCallKind};
 use crate::protocol::target::Ids;
 
 /// A part of the hub as a block of Messages.
@@ -34,6 +34,8 @@ enum Kind {
     /// Whole in its start.
     Redacted,
     Tool,
+    /// A call of a tool that takes free text; as elsewhere it is the one member `input` of an object.
+    FreeText,
     /// Kept as the upstream sent it.
     Other,
 }
@@ -77,7 +79,7 @@ impl Block {
     }
 
     pub(super) fn is_call(&self) -> bool {
-        self.kind == Kind::Tool
+        matches!(self.kind, Kind::Tool | Kind::FreeText)
     }
 
     pub(super) fn is_refusal(&self) -> bool {
@@ -103,9 +105,11 @@ impl Block {
             object.u64("index", index.into());
             object.key("content_block").extend_from_slice(&start);
         });
-        if self.kind == Kind::Tool {
+        match self.kind {
             // As Messages itself does: a call without arguments has this delta alone.
-            delta_event(index, out, "input_json_delta", "partial_json", &JsonStr::default());
+            Kind::Tool => input(index, out, &JsonStr::default()),
+            Kind::FreeText => input(index, out, &JsonStr::from_plain(r#"{"input":""#)),
+            _ => {}
         }
         true
     }
@@ -116,7 +120,7 @@ impl Block {
             _ if self.sealed => false,
             (Kind::Text | Kind::Refusal, Delta::Text(text))
             | (Kind::Thinking, Delta::Reasoning(text))
-            | (Kind::Tool, Delta::Arguments(text)) => !text.is_empty(),
+            | (Kind::Tool | Kind::FreeText, Delta::Arguments(text)) => !text.is_empty(),
             (Kind::Thinking, Delta::Seal(seal)) => is_signature(seal),
             // Those of another protocol have another form.
             (Kind::Text, Delta::Citation(_)) => self.native,
@@ -131,9 +135,11 @@ impl Block {
         match delta {
             Delta::Text(text) => delta_event(index, out, "text_delta", "text", text),
             Delta::Reasoning(text) => delta_event(index, out, "thinking_delta", "thinking", text),
-            Delta::Arguments(text) => {
-                delta_event(index, out, "input_json_delta", "partial_json", text);
+            // JSON within JSON: what is escaped once is so once more.
+            Delta::Arguments(text) if self.kind == Kind::FreeText => {
+                input(index, out, &JsonStr::from_plain(text.escaped()));
             }
+            Delta::Arguments(text) => input(index, out, text),
             Delta::Seal(seal) => {
                 self.sealed = true;
                 delta_event(index, out, "signature_delta", "signature", &seal.data);
@@ -152,6 +158,9 @@ impl Block {
     /// Ends it; nothing is written for one that never began.
     pub(super) fn end(self, out: &mut BytesMut) {
         if let Some(index) = self.index {
+            if self.kind == Kind::FreeText {
+                input(index, out, &JsonStr::from_plain(r#""}"#));
+            }
             event(out, "content_block_stop", |object| object.u64("index", index.into()));
         }
     }
@@ -190,7 +199,7 @@ fn write_start(
             object.str("signature", signature.map_or(&JsonStr::default(), |seal| &seal.data));
             Kind::Thinking
         }
-        PartStart::ToolCall { id, name, cache, .. } => {
+        PartStart::ToolCall { id, name, kind, cache, .. } => {
             object.plain("type", "tool_use");
             object.str("id", &call_id(id, ids));
             object.str("name", name);
@@ -198,7 +207,7 @@ fn write_start(
             if let Some(cache) = cache.as_ref().filter(|_| native) {
                 object.raw("cache_control", &cache.0);
             }
-            Kind::Tool
+            if *kind == ToolCallKind::Custom { Kind::FreeText } else { Kind::Tool }
         }
         PartStart::Refusal | PartStart::Media(_) | PartStart::Other { .. } => {
             object.plain("type", "text");
@@ -217,6 +226,10 @@ fn block_event(index: u32, out: &mut BytesMut, fill: impl FnOnce(&mut ObjectWrit
         object.u64("index", index.into());
         object.object("delta", fill);
     });
+}
+
+fn input(index: u32, out: &mut BytesMut, text: &JsonStr<'_>) {
+    delta_event(index, out, "input_json_delta", "partial_json", text);
 }
 
 fn delta_event(index: u32, out: &mut BytesMut, kind: &str, member: &str, text: &JsonStr<'_>) {

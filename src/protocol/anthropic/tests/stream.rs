@@ -319,6 +319,38 @@ fn overlapping_calls_stand_in_a_row() {
     assert_eq!(inputs, [&json!({"x": 1}), &json!({}), &json!({})]);
 }
 
+/// SDKs read the pieces as the JSON of an object as they come.
+#[test]
+fn free_text_of_a_call_is_an_object() {
+    let free = |id| {
+        let kind = ToolCallKind::Custom;
+        PartStart::ToolCall { id: text(id), name: text("n"), kind, seal: None, cache: None }
+    };
+    let out = write_all(
+        answer(None),
+        vec![
+            start(),
+            part(0, free("a")),
+            // Waits for its turn.
+            part(1, free("b")),
+            arguments(1, "\"}"),
+            arguments(0, "say \"é\"\n"),
+            arguments(0, "\\d+"),
+            StreamEvent::PartStop { index: 0 },
+            StreamEvent::PartStop { index: 1 },
+            part(2, free("c")),
+            StreamEvent::PartStop { index: 2 },
+            stop(StopReason::ToolUse),
+            StreamEvent::End,
+        ],
+    );
+    assert_eq!(check(&out), Ok(Outcome::Complete));
+    let message = fold(&out);
+    let inputs: Vec<_> =
+        message["content"].as_array().unwrap().iter().map(|b| &b["input"]["input"]).collect();
+    assert_eq!(inputs, ["say \"é\"\n\\d+", "\"}", ""]);
+}
+
 #[test]
 fn what_is_held_back_is_limited() {
     let held = |limit| {
