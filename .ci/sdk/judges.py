@@ -33,9 +33,9 @@ def without_custom_calls(chunk):
 
 
 def with_known_code(event):
-    """Codex acts on codes of a failed answer that the type does not have."""
+    """OpenAI sends, and Codex acts on, codes of a failed answer that the type does not have."""
     error = (event.get("response") or {}).get("error")
-    if error and error["code"] in ("server_is_overloaded", "invalid_request_error"):
+    if error and error["code"] in ("server_is_overloaded", "context_length_exceeded", "insufficient_quota"):
         error["code"] = "server_error"
     return event
 

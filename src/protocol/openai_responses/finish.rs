@@ -44,6 +44,31 @@ pub(super) fn read<'a>(
     }
 }
 
+/// The codes of a failed answer that OpenAI documents and that others may send.
+pub(super) const FAILED_CODES: [&str; 21] = [
+    "server_error",
+    "rate_limit_exceeded",
+    "invalid_prompt",
+    "data_residency_mismatch",
+    "bio_policy",
+    "misalignment_policy_violation",
+    "vector_store_timeout",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_base64_image",
+    "invalid_image_url",
+    "image_too_large",
+    "image_too_small",
+    "image_parse_error",
+    "image_content_policy_violation",
+    "invalid_image_mode",
+    "image_file_too_large",
+    "unsupported_image_media_type",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_file_not_found",
+];
+
 /// The end of an answer as it is written.
 #[derive(Debug)]
 pub(super) enum State<'s> {

@@ -105,11 +105,12 @@ impl Block {
             object.u64("index", index.into());
             object.key("content_block").extend_from_slice(&start);
         });
-        match self.kind {
+        if self.is_call() {
             // As Messages itself does: a call without arguments has this delta alone.
-            Kind::Tool => input(index, out, &JsonStr::default()),
-            Kind::FreeText => input(index, out, &JsonStr::from_plain(r#"{"input":""#)),
-            _ => {}
+            input(index, out, &JsonStr::default());
+        }
+        if self.kind == Kind::FreeText {
+            input(index, out, &JsonStr::from_plain(r#"{"input":""#));
         }
         true
     }

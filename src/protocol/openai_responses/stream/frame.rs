@@ -7,7 +7,7 @@ use crate::protocol::Answer;
 use crate::protocol::json::{JsonStr, ObjectWriter};
 use crate::protocol::model::{ApiError, Rest, Usage};
 use crate::protocol::openai_error;
-use crate::protocol::openai_responses::finish::State;
+use crate::protocol::openai_responses::finish::{FAILED_CODES, State};
 use crate::protocol::openai_responses::{envelope, tokens};
 
 /// What every `response` object of a stream has.
@@ -130,9 +130,9 @@ pub(super) fn write_error<'e>(
     events: &mut Events,
     out: &mut BytesMut,
 ) -> State<'e> {
-    let (type_word, code) = openai_error::words(error.kind);
+    let (type_word, word) = openai_error::words(error.kind);
     let own_code = error.code.as_ref().map(JsonStr::borrow);
-    let code = code.map(JsonStr::from_plain).or(own_code);
+    let code = word.map(JsonStr::from_plain).or(own_code);
     let members = |object: &mut ObjectWriter<'_>| {
         for (name, value) in [
             ("code", code.as_ref()),
@@ -152,5 +152,9 @@ pub(super) fn write_error<'e>(
             members(inner);
         });
     });
-    State::Failed(code.unwrap_or_else(|| JsonStr::from_plain(type_word)), error.message.borrow())
+    // The event takes any code, the answer only what its readers know.
+    let known = code.filter(|code| word.is_some() || FAILED_CODES.contains(&&*code.decode()));
+    let instead =
+        if type_word == "invalid_request_error" { "invalid_prompt" } else { "server_error" };
+    State::Failed(known.unwrap_or_else(|| JsonStr::from_plain(instead)), error.message.borrow())
 }

@@ -784,3 +784,32 @@ proptest! {
         prop_assert!(checked.is_ok(), "{:?}\n{}\n{}", checked, stream, out);
     }
 }
+
+/// The type of a failed answer knows its codes; the event before it takes any.
+#[test]
+fn a_failed_answer_has_a_code_of_its_own() {
+    // given, of the event, of the answer
+    let rows = [
+        (FaultKind::BadRequest, Some("InvalidParameter"), "InvalidParameter", "invalid_prompt"),
+        (FaultKind::BadRequest, Some("invalid_image"), "invalid_image", "invalid_image"),
+        (FaultKind::Upstream, Some("InternalError.Algo"), "InternalError.Algo", "server_error"),
+        (FaultKind::RateLimit, Some("Throttling"), "rate_limit_exceeded", "rate_limit_exceeded"),
+        (FaultKind::Overloaded, None, "server_is_overloaded", "server_is_overloaded"),
+    ];
+    for (kind, code, of_event, of_answer) in rows {
+        let error = ApiError { code: code.map(JsonStr::from_plain), ..ApiError::new(kind, "m") };
+        let (mut writer, mut out) = (Writer::new(Answer::new("m", 1, 1)), BytesMut::new());
+        writer.write(StreamEvent::Error(error), &mut out);
+        let mut codes = Vec::new();
+        let mut decoder = sse::Decoder::new();
+        decoder
+            .push(&out, &mut |event| {
+                let event: Value = serde_json::from_str(event.data).unwrap();
+                let of_answer = event.pointer("/response/error/code");
+                let code = event.get("code").or(of_answer).and_then(Value::as_str);
+                codes.extend(code.map(str::to_owned));
+            })
+            .unwrap();
+        assert_eq!(codes, [of_event, of_answer], "{kind:?}");
+    }
+}
