@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tower_llm_gateway_fuzz::translate_openai_responses(
+    input
+));
