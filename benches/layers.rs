@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::hint::black_box;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -15,17 +16,18 @@ use allocation_counter::measure;
 use bytes::{Bytes, BytesMut};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use http::{Request, Response};
+use http_body::Frame;
 use http_body_util::Full;
 use serde_json::value::RawValue;
 use tower::{Layer, Service, ServiceExt};
-use tower_llm_gateway::context::Upstream;
+use tower_llm_gateway::context::{Exchange, Upstream};
 use tower_llm_gateway::protocol::Transcode;
 use tower_llm_gateway::protocol::edit::{Outline, SystemEdit};
 use tower_llm_gateway::protocol::translate::{self, RequestOptions, Transcoder};
 use tower_llm_gateway::protocol::{Answer, Protocol};
 use tower_llm_gateway::{
-    ApiKeyAuthLayer, CatchErrorLayer, HopByHopFilterLayer, ProviderTranslateLayer, StatsLayer,
-    SystemPromptLayer,
+    ApiKeyAuthLayer, CatchErrorLayer, FirstEventLayer, HopByHopFilterLayer, ProviderTranslateLayer,
+    StatsLayer, SystemPromptLayer,
 };
 
 const SIZES: [(&str, usize); 3] = [("1 KB", 1 << 10), ("100 KB", 100 << 10), ("1 MiB", 1 << 20)];
@@ -121,7 +123,96 @@ fn ratios() {
     row("ProviderTranslateLayer, same", cost(&ProviderTranslateLayer::to(upstream()).layer(Inner)));
     row("HopByHopFilterLayer", cost(&HopByHopFilterLayer::new().layer(Inner)));
     row("CatchErrorLayer", cost(&CatchErrorLayer::new().layer(Inner)));
+    row("FirstEventLayer", cost(&FirstEventLayer::new().layer(Inner)));
+    println!("\n{:<28} {:>14} {:>14}", "stream of 1,000 events", "ns an event", "allocations");
+    for (name, (time, count)) in [
+        ("none", stream_cost(&Streaming)),
+        ("FirstEventLayer", stream_cost(&FirstEventLayer::new().layer(Streaming))),
+    ] {
+        println!("{name:<28} {:>14.1} {count:>14.1}", time / EVENTS as f64);
+    }
     println!();
+}
+
+/// Events of a stream.
+const EVENTS: usize = 1000;
+
+const CHUNK: &[u8] = b"data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" some words\"},\"finish_reason\":null}]}\n\n";
+
+/// The innermost service of streams.
+#[derive(Clone)]
+struct Streaming;
+
+impl<B> Service<Request<B>> for Streaming {
+    type Response = Response<Events>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        let response = Response::builder().header("content-type", "text/event-stream");
+        ready(Ok(response.body(Events { left: EVENTS }).expect("a response")))
+    }
+}
+
+/// Chunks, and then the mark of the end.
+struct Events {
+    left: usize,
+}
+
+impl http_body::Body for Events {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(left) = self.left.checked_sub(1) else { return Poll::Ready(None) };
+        self.left = left;
+        let data: &'static [u8] = if left == 0 { b"data: [DONE]\n\n" } else { CHUNK };
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(data)))))
+    }
+}
+
+/// Reads one stream, held until its first event as one that could be repeated elsewhere.
+fn read_stream<S, C>(service: &S)
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<C>> + Clone,
+    S::Error: std::fmt::Debug,
+    C: http_body::Body<Data = Bytes>,
+    C::Error: std::fmt::Debug,
+{
+    let mut request =
+        Request::post("/v1/chat/completions").body(Full::default()).expect("a request");
+    let exchange = Exchange::of(request.extensions_mut());
+    let attempt = exchange.attempt_of(request.extensions_mut());
+    exchange.update_attempt(attempt, |attempt| {
+        attempt.may_repeat = true;
+        attempt.more_channels = true;
+    });
+    at_once(async {
+        let response = service.clone().oneshot(request).await.expect("an answer");
+        let mut body = std::pin::pin!(response.into_body());
+        while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
+            black_box(frame.expect("a frame"));
+        }
+    });
+}
+
+/// Nanoseconds and allocations of one stream.
+fn stream_cost<S, C>(service: &S) -> (f64, f64)
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<C>> + Clone,
+    S::Error: std::fmt::Debug,
+    C: http_body::Body<Data = Bytes>,
+    C::Error: std::fmt::Debug,
+{
+    let allocations = measure(|| read_stream(service)).count_total as f64;
+    (best(|| read_stream(service)) * 1e9, allocations)
 }
 
 /// The innermost service: ready, and done at once.
@@ -203,6 +294,12 @@ fn criterion_benches(criterion: &mut Criterion) {
         group.finish();
     }
     stream_benches(criterion);
+    let mut group = criterion.benchmark_group("stream passing a layer, by event");
+    group.throughput(Throughput::Elements(EVENTS as u64));
+    group.bench_function("none", |b| b.iter(|| read_stream(&Streaming)));
+    let service = FirstEventLayer::new().layer(Streaming);
+    group.bench_function("FirstEventLayer", |b| b.iter(|| read_stream(&service)));
+    group.finish();
 }
 
 fn stream_benches(criterion: &mut Criterion) {

@@ -16,6 +16,7 @@
 //! | `KeyPoolLayer` (feature `key-pool`) | leases a key, learns from how it fares |
 //! | [`ProviderTranslateLayer`] | URL, credential, model and protocol of the upstream |
 //! | [`HopByHopFilterLayer`] | headers that end at a proxy, `Host`, `X-Forwarded-For` |
+//! | [`FirstEventLayer`](layer::first_event) | holds an answer until it has begun well; whose fault it is if not |
 //! | [`CatchErrorLayer`] | a failed connection becomes a response |
 //!
 //! They never import each other: they meet in `http` itself and in [`context`], whose values are
@@ -75,6 +76,8 @@ pub struct Readme;
 pub use error::BoxError;
 pub use layer::api_key_auth::ApiKeyAuthLayer;
 pub use layer::catch_error::CatchErrorLayer;
+#[cfg(feature = "failover")]
+pub use layer::first_event::FirstEventLayer;
 pub use layer::hop_by_hop::HopByHopFilterLayer;
 #[cfg(feature = "key-pool")]
 pub use layer::key_pool::KeyPoolLayer;

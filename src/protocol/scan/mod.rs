@@ -38,6 +38,9 @@ use crate::sse::{Decoder, Event, Limits};
 /// Largest event of a stream that is looked into, in bytes: 1 MiB. A larger one ends the watch.
 pub const MAX_EVENT: usize = 1 << 20;
 
+/// Largest event that is kept because it says what went wrong, in bytes: 64 KiB.
+pub const MAX_ERROR_EVENT: usize = 64 << 10;
+
 /// What is known of an answer so far.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
@@ -60,6 +63,16 @@ pub struct Observed {
 pub struct Observer {
     input: Input,
     facts: Facts,
+    marks: Marks,
+}
+
+/// What is noticed of a stream beside its facts.
+#[derive(Debug, Default)]
+struct Marks {
+    /// The event came that has nothing behind it.
+    last: bool,
+    /// The event that says what went wrong.
+    error: Option<String>,
 }
 
 #[derive(Debug)]
@@ -71,7 +84,10 @@ enum Input {
         protocol: Protocol,
     },
     /// Something was wrong; nothing more is looked at.
-    Blind,
+    Blind {
+        /// Whether this was a stream, which may go on well unseen.
+        stream: bool,
+    },
 }
 
 impl Observer {
@@ -80,7 +96,7 @@ impl Observer {
     #[must_use]
     pub fn document(protocol: Protocol) -> Self {
         let scanner = Scanner::new(paths::root(protocol));
-        Self { input: Input::Document(scanner), facts: Facts::new(protocol) }
+        Self::new(Input::Document(scanner), protocol)
     }
 
     /// Watches server-sent events.
@@ -88,21 +104,26 @@ impl Observer {
     pub fn events(protocol: Protocol) -> Self {
         let decoder = Decoder::with_limits(Limits { line: MAX_EVENT, event: MAX_EVENT });
         let scanner = Scanner::new(paths::root(protocol));
-        Self { input: Input::Events { decoder, scanner, protocol }, facts: Facts::new(protocol) }
+        Self::new(Input::Events { decoder, scanner, protocol }, protocol)
+    }
+
+    fn new(input: Input, protocol: Protocol) -> Self {
+        Self { input, facts: Facts::new(protocol), marks: Marks::default() }
     }
 
     /// Takes the next piece of the answer. Any cut gives the same.
     pub fn push(&mut self, bytes: &[u8]) {
-        let Self { input, facts } = self;
+        let Self { input, facts, marks } = self;
         let seeing = match input {
             Input::Document(scanner) => {
                 scanner.push(bytes, &mut |found| facts.found(found));
                 !scanner.is_broken()
             }
             Input::Events { decoder, scanner, protocol } => {
-                decoder.push(bytes, &mut |event| look(*protocol, event, scanner, facts)).is_ok()
+                let look = &mut |event: Event<'_>| look(*protocol, event, scanner, facts, marks);
+                decoder.push(bytes, look).is_ok()
             }
-            Input::Blind => true,
+            Input::Blind { .. } => true,
         };
         if !seeing {
             self.stop_looking();
@@ -111,10 +132,11 @@ impl Observer {
 
     /// The answer has ended.
     pub fn finish(&mut self) {
-        let Self { input, facts } = self;
+        let Self { input, facts, marks } = self;
         if let Input::Events { decoder, scanner, protocol } = input {
             // What is left unfinished in the decoder was no event.
-            let _ = decoder.finish(&mut |event| look(*protocol, event, scanner, facts));
+            let look = &mut |event: Event<'_>| look(*protocol, event, scanner, facts, marks);
+            let _ = decoder.finish(look);
         }
     }
 
@@ -124,19 +146,49 @@ impl Observer {
         self.facts.observed()
     }
 
+    /// Whether the answer has come to its end in the words of its protocol: the document is
+    /// closed; in a stream, the answer has said why it stops, or nothing can follow. True for a
+    /// stream that was too much to watch.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        match &self.input {
+            Input::Document(scanner) => scanner.is_done(),
+            Input::Events { .. } => self.observed().stop.is_some() || self.marks.last,
+            Input::Blind { stream } => *stream,
+        }
+    }
+
+    /// The data of the first event that said what went wrong, unless it is beyond
+    /// [`MAX_ERROR_EVENT`]. A document is not kept.
+    #[must_use]
+    pub fn error_event(&self) -> Option<&str> {
+        self.marks.error.as_deref()
+    }
+
     fn stop_looking(&mut self) {
-        self.input = Input::Blind;
+        self.input = Input::Blind { stream: matches!(self.input, Input::Events { .. }) };
         self.facts.forget_unfinished();
     }
 }
 
-fn look(protocol: Protocol, event: Event<'_>, scanner: &mut Scanner, facts: &mut Facts) {
+fn look(
+    protocol: Protocol,
+    event: Event<'_>,
+    scanner: &mut Scanner,
+    facts: &mut Facts,
+    marks: &mut Marks,
+) {
+    marks.last |= event.data.starts_with("[DONE]") || event.name == "message_stop";
     if event.data.starts_with("[DONE]") || !matters(protocol, event, facts.observed()) {
         return;
     }
+    let well = facts.observed().error.is_none();
     scanner.reset();
     scanner.push(event.data.as_bytes(), &mut |found| facts.found(found));
     facts.discard();
+    if well && facts.observed().error.is_some() && event.data.len() <= MAX_ERROR_EVENT {
+        marks.error = Some(event.data.to_owned());
+    }
 }
 
 /// Whether an event may say something new. Most of a stream is deltas, of which the first is

@@ -147,6 +147,11 @@ impl Scanner {
         matches!(self.state, State::Broken)
     }
 
+    /// Whether the document is closed.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
     fn top(&self) -> Option<Frame> {
         self.frames.get(self.depth.checked_sub(1)?).copied().flatten()
     }
