@@ -30,6 +30,7 @@
 //! ```text
 //! layer      one folder per layer: layer.rs, service.rs, future.rs, and its policy
 //! upstream   the service at the bottom (feature `upstream`)
+//! config     the file of channels (feature `config`)
 //! store      what is kept between requests, behind small traits
 //! body       http_body adapters around the machines below
 //! context    Exchange, Principal, Upstream: how layers talk
@@ -50,11 +51,13 @@
 //! # Features
 //!
 //! None by default. `upstream`: `HttpUpstream`, a pooled client. `key-pool`, `channel`,
-//! `failover`, `session`, `limit`: the layer of that name. `decompress`: bodies in gzip, deflate, br
+//! `failover`, `session`, `limit`: the layer of that name. `config`: the file of channels. `decompress`: bodies in gzip, deflate, br
 //! and zstd are read where a layer must see them; without it they are refused. `full`: all.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod body;
+#[cfg(feature = "config")]
+pub mod config;
 pub mod context;
 pub mod error;
 pub mod layer;

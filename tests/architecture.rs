@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("context", &["protocol", "secret", "error"]),
     ("body", &["protocol", "sse", "error"]),
     ("upstream", &["error", "secret", "context"]),
+    ("config", &["error", "secret", "context", "protocol"]),
     ("store", &["error", "secret", "context", "protocol"]),
     ("layer", &["body", "store", "context", "protocol", "sse", "secret", "error"]),
 ];

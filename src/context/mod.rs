@@ -5,9 +5,11 @@
 //! handle that all layers of one request share.
 
 mod attempt;
+mod connection;
 mod exchange;
 mod upstream;
 
 pub use attempt::{Attempt, AttemptId, ChannelId, MAX_ATTEMPTS};
+pub use connection::Connection;
 pub use exchange::{Exchange, ExchangeFacts, PeerAddr, Principal, RequestFacts};
 pub use upstream::{BadUpstream, KeyHeaders, ModelMap, Upstream, UpstreamKey};

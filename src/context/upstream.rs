@@ -4,6 +4,7 @@ use std::sync::Arc;
 use http::uri::{self, Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
 
+use super::Connection;
 use crate::protocol::dialect::{Dialect, SharedDialect};
 use crate::protocol::profile::Profiles;
 use crate::protocol::{Protocol, Target, is_version};
@@ -41,6 +42,7 @@ struct Inner {
     models: ModelMap,
     profiles: Profiles,
     dialect: Option<SharedDialect>,
+    connection: Connection,
 }
 
 /// Which credential the upstream gets.
@@ -154,6 +156,7 @@ impl Upstream {
             models: ModelMap::default(),
             profiles: Profiles::default(),
             dialect: None,
+            connection: Connection::default(),
         })))
     }
 
@@ -206,6 +209,18 @@ impl Upstream {
     #[must_use]
     pub fn dialect(self, dialect: impl Dialect + 'static) -> Self {
         self.with(|inner| inner.dialect = Some(SharedDialect::new(dialect)))
+    }
+
+    /// Is connected to in a way of its own.
+    #[must_use]
+    pub fn connection(self, connection: Connection) -> Self {
+        self.with(|inner| inner.connection = connection)
+    }
+
+    /// How it wants to be connected to.
+    #[must_use]
+    pub fn own_connection(&self) -> Connection {
+        self.0.connection
     }
 
     /// Its way of speaking.

@@ -6,8 +6,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::connect::Connector;
 use super::proxy::Proxies;
-use super::service::{HttpUpstream, Timeouts};
+use super::service::{Clients, HttpUpstream, Timeouts};
 use super::tls;
+use crate::context::Connection;
 
 /// Default of [`HttpUpstreamBuilder::connect_timeout`]: 10 s.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -136,13 +137,38 @@ impl HttpUpstreamBuilder {
         B: Body + Send,
         B::Data: Send,
     {
-        let tls = tls::config(self.accept_invalid_certs);
+        let clients = self.clients(self.accept_invalid_certs);
+        HttpUpstream::new(self, clients)
+    }
+
+    /// One pool for each version of HTTP, under one policy of trust.
+    pub(super) fn clients<B>(&self, accept_invalid_certs: bool) -> Clients<B>
+    where
+        B: Body + Send,
+        B::Data: Send,
+    {
+        let tls = tls::config(accept_invalid_certs);
         let client = |http2| {
             let connector = Connector::new(&tls, http2, self.proxies.clone(), self.connect_timeout);
             self.client_builder().build(connector)
         };
-        let http2 = self.http2.then(|| client(true));
-        HttpUpstream::new(client(false), http2, self.proxies.clone(), self.timeouts)
+        Clients { http1: client(false), http2: self.http2.then(|| client(true)) }
+    }
+
+    pub(super) fn accepts_invalid_certs(&self) -> bool {
+        self.accept_invalid_certs
+    }
+
+    pub(super) fn own_proxies(&self) -> &Proxies {
+        &self.proxies
+    }
+
+    /// The timeouts, where `connection` has none of its own.
+    pub(super) fn timeouts(&self, connection: &Connection) -> Timeouts {
+        Timeouts {
+            headers: connection.headers_timeout.unwrap_or(self.timeouts.headers),
+            idle: connection.idle_timeout.unwrap_or(self.timeouts.idle),
+        }
     }
 
     fn client_builder(&self) -> legacy::Builder {

@@ -18,8 +18,10 @@
 //! # Ok::<(), tower_llm_gateway::upstream::BadProxy>(())
 //! ```
 //!
-//! Calls are made inside a tokio runtime with IO and time. One client has one TLS policy and one
-//! set of proxies; a host with several of either makes several clients.
+//! Calls are made inside a tokio runtime with IO and time. One client has one set of proxies; a host
+//! with several of them makes several clients. A [`Connection`](crate::context::Connection) in the
+//! extensions of a request gives its upstream timeouts and a TLS policy of its own, with pools of
+//! their own.
 //!
 //! # Timeouts
 //!

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use tower_service::Service;
 use super::builder::HttpUpstreamBuilder;
 use super::connect::Connector;
 use super::idle::IdleTimeoutBody;
-use super::proxy::Proxies;
 use super::transport_error;
+use crate::context::Connection;
 use crate::error::{BoxError, Phase, TransportError, TransportKind};
 
 /// A pooled HTTP client for request bodies `B`. Clones share the pool.
@@ -28,10 +28,16 @@ pub struct HttpUpstream<B> {
 }
 
 struct Shared<B> {
-    http1: Client<Connector, B>,
-    http2: Option<Client<Connector, B>>,
-    proxies: Proxies,
-    timeouts: Timeouts,
+    config: HttpUpstreamBuilder,
+    clients: Clients<B>,
+    /// For upstreams whose [`Connection`] asks for it; made when the first one does.
+    trusting: OnceLock<Clients<B>>,
+}
+
+/// The pools of one policy of trust.
+pub(super) struct Clients<B> {
+    pub(super) http1: Client<Connector, B>,
+    pub(super) http2: Option<Client<Connector, B>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,31 +47,40 @@ pub(super) struct Timeouts {
 }
 
 impl<B> HttpUpstream<B> {
-    pub(super) fn new(
-        http1: Client<Connector, B>,
-        http2: Option<Client<Connector, B>>,
-        proxies: Proxies,
-        timeouts: Timeouts,
-    ) -> Self {
-        Self { shared: Arc::new(Shared { http1, http2, proxies, timeouts }) }
+    pub(super) fn new(config: HttpUpstreamBuilder, clients: Clients<B>) -> Self {
+        Self { shared: Arc::new(Shared { config, clients, trusting: OnceLock::new() }) }
     }
 }
 
-impl<B> Shared<B> {
+impl<B> Shared<B>
+where
+    B: Body + Send,
+    B::Data: Send,
+{
     /// Makes the request one for the client that it returns.
-    fn client_for(&self, request: &mut Request<B>) -> &Client<Connector, B> {
+    fn client_for(
+        &self,
+        request: &mut Request<B>,
+        connection: &Connection,
+    ) -> &Client<Connector, B> {
         // The version is the connection's, and the client knows it.
         *request.version_mut() = Version::HTTP_11;
-        if let Some(authorization) = self.proxies.authorization(request.uri()) {
+        if let Some(authorization) = self.config.own_proxies().authorization(request.uri()) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
         }
-        match &self.http2 {
+        let trusts_all = connection.danger_accept_invalid_certs;
+        let clients = if trusts_all && !self.config.accepts_invalid_certs() {
+            self.trusting.get_or_init(|| self.config.clients(true))
+        } else {
+            &self.clients
+        };
+        match &clients.http2 {
             Some(http2) if !has_host_of_its_own(request) => {
                 // It is in the URI, from where each version takes it.
                 request.headers_mut().remove(HOST);
                 http2
             }
-            _ => &self.http1,
+            _ => &clients.http1,
         }
     }
 }
@@ -96,8 +111,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture {
-        let Timeouts { headers, idle } = self.shared.timeouts;
-        let client = self.shared.client_for(&mut request);
+        let connection = request.extensions().get::<Connection>().copied().unwrap_or_default();
+        let Timeouts { headers, idle } = self.shared.config.timeouts(&connection);
+        let client = self.shared.client_for(&mut request, &connection);
         ResponseFuture { inner: client.request(request), deadline: sleep(headers), idle }
     }
 }
@@ -120,11 +136,7 @@ impl<B> Clone for HttpUpstream<B> {
 
 impl<B> fmt::Debug for HttpUpstream<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpUpstream")
-            .field("http2", &self.shared.http2.is_some())
-            .field("proxies", &self.shared.proxies)
-            .field("timeouts", &self.shared.timeouts)
-            .finish_non_exhaustive()
+        f.debug_struct("HttpUpstream").field("config", &self.shared.config).finish_non_exhaustive()
     }
 }
 

@@ -19,6 +19,7 @@ use tower::ServiceExt;
 
 use super::{HttpUpstream, HttpUpstreamBuilder, Proxies};
 use crate::body::{Collect, CollectError};
+use crate::context::Connection;
 use crate::error::{Phase, TransportError, TransportKind};
 
 type Client = HttpUpstream<Full<Bytes>>;
@@ -251,6 +252,29 @@ async fn certificates_are_checked_unless_told_not_to() {
     assert_eq!(failure(&Client::default(), &uri).await, TransportKind::Tls);
     let trusting = HttpUpstreamBuilder::new().danger_accept_invalid_certs(true).build();
     assert_eq!(text(&trusting, &uri).await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn one_upstream_may_be_trusted_and_waited_for_in_its_own_way() {
+    let server = Server::tls(|_| Some(OK)).await;
+    let uri = format!("https://{}/", server.addr);
+    let client = Client::default();
+    let ask = async |connection: Connection| {
+        let mut request = get(&uri);
+        request.extensions_mut().insert(connection);
+        client.clone().oneshot(request).await.map(|response| response.status())
+    };
+    let trusting = Connection::default().danger_accept_invalid_certs(true);
+    assert_eq!(ask(trusting).await.unwrap(), 200);
+    // Nobody else trusts it for that.
+    assert_eq!(failure(&client, &uri).await, TransportKind::Tls);
+
+    let silent = Server::plain(|_| Some("")).await;
+    let mut request = get(&format!("http://{}/", silent.addr));
+    let hasty = Connection::default().headers_timeout(Duration::from_millis(20));
+    request.extensions_mut().insert(hasty);
+    let error = client.oneshot(request).await.unwrap_err();
+    assert_eq!(error.kind(), TransportKind::Timeout(Phase::Headers));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use super::layer::Config;
 use super::plan::{self, Plan};
 use super::{ProviderTranslateLayer, ResponseBody};
 use crate::body::{ContentEncoding, Refusal, RewriteBody};
-use crate::context::{Exchange, Upstream, UpstreamKey};
+use crate::context::{Connection, Exchange, Upstream, UpstreamKey};
 use crate::protocol::model::FaultKind;
 use crate::protocol::{Operation, Route};
 use crate::secret::query;
@@ -62,6 +62,9 @@ where
             let error = Refusal::new(FaultKind::Upstream, "no upstream is configured");
             return ResponseFuture::refuse(caller, &error);
         };
+        if upstream.own_connection() != Connection::default() {
+            request.extensions_mut().insert(upstream.own_connection());
+        }
         exchange.update(|facts| {
             facts.client_protocol = caller;
             facts.upstream_protocol = upstream.protocol().or(caller);

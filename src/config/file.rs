@@ -1,0 +1,125 @@
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::{Config, ConfigError, Loaded};
+
+/// Largest file that is read: 16 MiB.
+pub const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// How many earlier versions are kept beside the file.
+pub const MAX_BACKUPS: usize = 10;
+
+/// The file of a [`Config`].
+#[derive(Debug, Clone)]
+pub struct ConfigFile {
+    path: PathBuf,
+}
+
+impl ConfigFile {
+    /// The file at `path`. Nothing is read yet.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads it. What had to be changed is not saved.
+    ///
+    /// # Errors
+    /// When it cannot be read, or its text cannot be used.
+    pub fn load(&self) -> Result<Loaded, ConfigError> {
+        let mut text = String::new();
+        File::open(&self.path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > MAX_FILE_BYTES {
+            return Err(ConfigError::TooLarge);
+        }
+        Config::parse(&text)
+    }
+
+    /// Reads it, makes it where there is none, and saves what had to be changed.
+    ///
+    /// # Errors
+    /// As [`Self::load`] and [`Self::save`].
+    pub fn load_or_create(&self) -> Result<Loaded, ConfigError> {
+        let loaded = match self.load() {
+            Err(ConfigError::Io(ErrorKind::NotFound)) => {
+                let created = Loaded { config: Config::default(), changes: Vec::new() };
+                self.save(&created.config)?;
+                return Ok(created);
+            }
+            loaded => loaded?,
+        };
+        if !loaded.changes.is_empty() {
+            self.save(&loaded.config)?;
+        }
+        Ok(loaded)
+    }
+
+    /// Replaces it, all or nothing, and keeps what stood there as a backup, [`MAX_BACKUPS`] of
+    /// them. On Unix only its owner may read what this writes: keys stand in it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self, config: &Config) -> Result<(), ConfigError> {
+        let mut text = serde_json::to_vec_pretty(config).map_err(|e| ConfigError::json(&e))?;
+        text.push(b'\n');
+        let folder = match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(folder)?;
+        self.back_up(folder)?;
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let new = folder.join(format!(".{name}.{}.new", std::process::id()));
+        let written = write_whole(&new, &text).and_then(|()| fs::rename(&new, &self.path));
+        if written.is_err() {
+            // Half a file is of no use; that it is there is told already.
+            let _ = fs::remove_file(&new);
+        }
+        Ok(written?)
+    }
+
+    fn back_up(&self, folder: &Path) -> Result<(), ConfigError> {
+        let before = match fs::read(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            before => before?,
+        };
+        let folder = folder.join("backups");
+        fs::create_dir_all(&folder)?;
+        // As `2026-11-21T10-20-30.123`: sorted by name is sorted by time.
+        let now = humantime::format_rfc3339_nanos(SystemTime::now()).to_string();
+        let now = now.trim_end_matches('Z').replace(':', "-");
+        write_whole(&folder.join(format!("config-{now}.json")), &before)?;
+        let mut backups = Vec::new();
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with("config-") && name.ends_with(".json") {
+                backups.push(path);
+            }
+        }
+        backups.sort();
+        let surplus = backups.len().saturating_sub(MAX_BACKUPS);
+        for old in &backups[..surplus] {
+            fs::remove_file(old)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
