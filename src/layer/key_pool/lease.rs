@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::handle::KeyPool;
-use super::key::Verdict;
+use super::key::{LeaseKind, Verdict};
 use super::pool::{Grant, Pool, Shortage};
 use crate::context::KeyHeaders;
 use crate::protocol::model::Fault;
@@ -55,6 +55,9 @@ impl Lease {
 
     /// The answer has begun well. If the key had cooled down, others may have it too from now on.
     pub fn answered(&self) {
+        if self.grant.kind == LeaseKind::Usual {
+            return;
+        }
         self.pool.step(|pool, _, _| pool.answered(&self.grant));
     }
 

@@ -44,6 +44,7 @@ pub(super) struct Grant {
     pub(super) key: Arc<KeyParts>,
     pub(super) serial: u64,
     pub(super) id: u64,
+    pub(super) kind: LeaseKind,
     pub(super) pulse: Pulse,
     /// Whether another key is free that the request has not tried.
     pub(super) has_more: bool,
@@ -144,7 +145,7 @@ impl Pool {
         pulse.beat(now.saturating_duration_since(self.born));
         key.grant(self.leases, kind, now, pulse.clone());
         let (key, serial) = (Arc::clone(&key.parts), key.serial);
-        Some(Grant { key, serial, id: self.leases, pulse, has_more })
+        Some(Grant { key, serial, id: self.leases, kind, pulse, has_more })
     }
 
     /// A free key that was not tried, else one that was and did not fail by its own fault.
@@ -260,17 +261,22 @@ impl Pool {
 
     /// Moves keys behind all others.
     fn demote(&mut self, ids: &[Arc<str>]) {
+        if ids.is_empty() {
+            return;
+        }
+        let before = self.ids();
         for id in ids {
             let Some(at) = self.keys.iter().position(|key| key.id() == id) else { continue };
-            self.demotions += 1;
             self.keys[at..].rotate_left(1);
+            self.demotions += 1;
             if let Some(key) = self.keys.last_mut() {
                 key.demote(self.demotions);
             }
-            self.changed = true;
         }
-        if !ids.is_empty() {
-            self.changes.push(PoolChange::Demoted { order: self.ids() });
+        self.changed = true;
+        let order = self.ids();
+        if order != before {
+            self.changes.push(PoolChange::Demoted { order });
         }
     }
 

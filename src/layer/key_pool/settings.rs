@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::change::PoolChange;
-use super::cooldown::Cooldown;
+use super::cooldown::{Cooldown, LONGEST};
 use crate::store::KeyStore;
 
 /// Default for [`Settings::wait`]: 5 s.
@@ -130,7 +130,7 @@ impl Settings {
     /// How long a request waits for a key; then 503. Default [`DEFAULT_WAIT`].
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
-        self.wait = wait;
+        self.wait = wait.min(LONGEST);
         self
     }
 

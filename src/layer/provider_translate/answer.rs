@@ -12,11 +12,11 @@ use super::ResponseBody;
 use super::headers;
 use super::keep::Keeping;
 use super::layer::Config;
+use super::notes::Notes;
 use crate::body::{
     self, Collect, CollectError, Collected, DecodeBody, DecodeError, Refusal, RewriteBody,
     is_encoded, is_event_stream, media_type,
 };
-use crate::context::{AttemptId, Exchange};
 use crate::protocol::dialect::AnswerPiece;
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
 use crate::protocol::report::TranslationReport;
@@ -38,9 +38,7 @@ pub(super) struct Job {
     pub(super) stream: bool,
     pub(super) answer: Answer,
     pub(super) report: TranslationReport,
-    pub(super) exchange: Exchange,
-    /// Which of its attempts this is, where somebody counts them.
-    pub(super) attempt: Option<AttemptId>,
+    pub(super) notes: Notes,
     pub(super) config: Arc<Config>,
 }
 
@@ -79,7 +77,11 @@ pub(super) fn pass<C>(
     mut response: Response<C>,
     caller: Option<Protocol>,
     keep_alive: Option<Duration>,
-) -> Response<ResponseBody<C>> {
+    notes: &Notes,
+) -> Response<ResponseBody<C>>
+where
+    C: Body<Data = Bytes>,
+{
     if let Some(fault) = Fault::of_response(&response) {
         response.extensions_mut().insert(fault);
     }
@@ -89,7 +91,7 @@ pub(super) fn pass<C>(
     response.map(|body| match guard {
         Some((caller, broken)) => {
             let ping = |interval| Some((interval, event(caller, Transcode::keep_alive)?));
-            ResponseBody::guarded(body, broken, keep_alive.and_then(ping))
+            ResponseBody::guarded(body, notes.clone(), broken, keep_alive.and_then(ping))
         }
         None => ResponseBody::plain(RewriteBody::untouched(body)),
     })
@@ -146,7 +148,7 @@ pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job)
                     job.answer.layout,
                 );
                 job.leave_report(&mut parts);
-                let left = (job.exchange.clone(), job.attempt, job.keeping());
+                let left = (job.notes.clone(), job.keeping());
                 let keep_alive = job.config.keep_alive;
                 let body = ResponseBody::transcoded(body, transcoder, left, keep_alive);
                 Response::from_parts(parts, body)
@@ -195,7 +197,7 @@ pub(super) fn finish<C, E>(
             job.report.extend(translated.report);
             job.leave_report(&mut parts);
             job.keeping().keep(translated.deposits);
-            job.exchange.update(|facts| {
+            job.notes.exchange.update(|facts| {
                 facts.usage = translated.usage;
                 facts.stop = translated.stop;
             });
@@ -259,7 +261,7 @@ fn finish_error<C>(
         retry_after: retry_after::read(&parts.headers, translated.kind),
         ..Fault::new(translated.kind, parts.status, FaultOrigin::Upstream)
     });
-    job.exchange.update(|facts| facts.fault = Some(fault));
+    job.notes.exchange.update(|facts| facts.fault = Some(fault));
     parts.status = translated.status;
     job.leave_report(&mut parts);
     let body = RewriteBody::full(translated.body.freeze());
@@ -271,7 +273,7 @@ impl Job {
         caller: Protocol,
         upstream: Protocol,
         wanted: Wanted,
-        exchange: Exchange,
+        notes: Notes,
         config: Arc<Config>,
     ) -> Self {
         Self {
@@ -281,14 +283,13 @@ impl Job {
             stream: false,
             answer: Answer::new("", 0, 0),
             report: TranslationReport::default(),
-            exchange,
-            attempt: None,
+            notes,
             config,
         }
     }
 
     fn keeping(&self) -> Keeping {
-        Keeping::new(&self.config, &self.exchange, self.upstream)
+        Keeping::new(&self.config, &self.notes.exchange, self.upstream)
     }
 
     fn leave_report(&mut self, parts: &mut response::Parts) {
@@ -311,7 +312,7 @@ impl Job {
         let mut response = Refusal::new(kind, message.to_owned()).response(Some(self.caller));
         let fault = Fault { origin: FaultOrigin::Upstream, ..Fault::gateway(kind) };
         response.extensions_mut().insert(fault);
-        self.exchange.update(|facts| facts.fault = Some(fault));
+        self.notes.exchange.update(|facts| facts.fault = Some(fault));
         response.map(ResponseBody::plain)
     }
 }

@@ -7,11 +7,10 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::keep::Keeping;
-use crate::body::{DecodeBody, GuardBody, RewriteBody, TranscodeBody};
-use crate::context::{AttemptId, Exchange};
+use super::notes::Notes;
+use crate::body::{DecodeBody, GuardBody, ObserveBody, RewriteBody, TranscodeBody};
 use crate::protocol::Transcode;
-use crate::protocol::model::{Fault, FaultOrigin};
-use crate::protocol::translate::{StreamFacts, Transcoder};
+use crate::protocol::translate::Transcoder;
 
 pin_project! {
     /// An answer: passed on, written whole, or a stream translated as it comes.
@@ -27,7 +26,7 @@ pin_project! {
     #[project = InnerProj]
     enum Inner<C> {
         Plain { #[pin] body: RewriteBody<C> },
-        Guarded { #[pin] body: GuardBody<C> },
+        Guarded { #[pin] body: GuardBody<ObserveBody<C, Notes>> },
         Transcoded { #[pin] body: TranscodeBody<DecodeBody<C>, Reporting> },
     }
 }
@@ -39,10 +38,14 @@ impl<C> ResponseBody<C> {
 
     pub(super) fn guarded(
         body: C,
+        notes: Notes,
         error_event: Bytes,
         keep_alive: Option<(Duration, Bytes)>,
-    ) -> Self {
-        let mut body = GuardBody::new(body, error_event);
+    ) -> Self
+    where
+        C: Body,
+    {
+        let mut body = GuardBody::new(ObserveBody::new(body, notes), error_event);
         if let Some((interval, event)) = keep_alive {
             body = body.keep_alive(interval, event);
         }
@@ -52,11 +55,10 @@ impl<C> ResponseBody<C> {
     pub(super) fn transcoded(
         body: DecodeBody<C>,
         transcoder: Transcoder,
-        (exchange, attempt, keeping): (Exchange, Option<AttemptId>, Keeping),
+        (notes, keeping): (Notes, Keeping),
         keep_alive: Option<Duration>,
     ) -> Self {
-        let reporting =
-            Reporting { transcoder: Box::new((transcoder, keeping)), exchange, attempt };
+        let reporting = Reporting { transcoder: Box::new((transcoder, keeping)), notes };
         let body = TranscodeBody::new(body, reporting).keep_alive(keep_alive);
         Self { inner: Inner::Transcoded { body } }
     }
@@ -97,15 +99,13 @@ impl<C: Body<Data = Bytes>> Body for ResponseBody<C> {
     }
 }
 
-/// A transcoder that leaves what it sees in the exchange and in the vault, at once: an outer layer
-/// reads it when its own body is dropped, which is before this one is, and the caller may come back
-/// as soon as it has the last event.
+/// A transcoder that leaves what it sees in the exchange and in the vault, at once: the caller may
+/// come back as soon as it has the last event.
 #[derive(Debug)]
 struct Reporting {
     /// Boxed, as it is large and most bodies pass without one.
     transcoder: Box<(Transcoder, Keeping)>,
-    exchange: Exchange,
-    attempt: Option<AttemptId>,
+    notes: Notes,
 }
 
 impl Reporting {
@@ -113,25 +113,9 @@ impl Reporting {
         let (transcoder, keeping) = &mut *self.transcoder;
         keeping.keep(transcoder.take_deposits());
         if let Some(facts) = transcoder.take_news() {
-            note(&self.exchange, self.attempt, facts);
+            self.notes.stream(facts);
         }
     }
-}
-
-fn note(exchange: &Exchange, attempt: Option<AttemptId>, seen: &StreamFacts) {
-    exchange.update(|facts| {
-        facts.usage.clone_from(&seen.usage);
-        facts.stop = seen.stop;
-        if let Some(kind) = seen.fault {
-            let fault = Fault::new(kind, kind.status(), FaultOrigin::Upstream);
-            facts.fault = Some(fault);
-            // Keys and channels learn from it; a layer inside may know it better.
-            let attempt = attempt.and_then(|id| facts.attempts.get_mut(id.index()));
-            if let Some(attempt) = attempt {
-                attempt.fault.get_or_insert(fault);
-            }
-        }
-    });
 }
 
 impl Transcode for Reporting {

@@ -13,6 +13,7 @@ use tower_service::Service;
 use super::ResponseBody;
 use super::answer::{self, Begun, Job, Reading};
 use super::layer::Config;
+use super::notes::Notes;
 use super::plan::Plan;
 use super::prepare::Prepared;
 use crate::body::{Collect, CollectError, Collected, DecodeBody, Refusal, RewriteBody};
@@ -43,6 +44,7 @@ pin_project! {
             future: S::Future,
             caller: Option<Protocol>,
             keep_alive: Option<Duration>,
+            notes: Notes,
         },
         Read { #[pin] collect: Collect<DecodeBody<B>>, call: Option<Box<PendingCall<S>>> },
         Call { #[pin] future: S::Future, job: Option<Box<Job>> },
@@ -79,8 +81,9 @@ where
         future: S::Future,
         caller: Option<Protocol>,
         keep_alive: Option<Duration>,
+        notes: Notes,
     ) -> Self {
-        Self { state: State::Pass { future, caller, keep_alive } }
+        Self { state: State::Pass { future, caller, keep_alive, notes } }
     }
 
     pub(super) fn read(
@@ -119,9 +122,9 @@ where
                 StateProj::Refuse { response } => {
                     return Poll::Ready(Ok(*response.take().expect(POLLED_AGAIN)));
                 }
-                StateProj::Pass { future, caller, keep_alive } => {
+                StateProj::Pass { future, caller, keep_alive, notes } => {
                     let response = ready!(future.poll(cx))?;
-                    return Poll::Ready(Ok(answer::pass(response, *caller, *keep_alive)));
+                    return Poll::Ready(Ok(answer::pass(response, *caller, *keep_alive, notes)));
                 }
                 StateProj::Read { collect, call } => {
                     let collected = ready!(collect.poll(cx));
@@ -153,6 +156,10 @@ where
 }
 
 impl<S> PendingCall<S> {
+    pub(super) fn notes(&self) -> Notes {
+        Notes::of(&self.exchange, &self.parts.extensions)
+    }
+
     /// Calls the inner service with the request that was read, or refuses it.
     fn begin<B, C, E>(mut self, collected: Result<Collected, CollectError<E>>) -> State<S, B, C>
     where
@@ -163,12 +170,12 @@ impl<S> PendingCall<S> {
         let prepared = collected.map_err(Refusal::from).and_then(|body| self.prepare(body));
         match prepared {
             Ok(Prepared::Call(body, job)) => {
+                let notes = self.notes();
                 let future = self.service.call(Request::from_parts(self.parts, body));
+                let keep_alive = self.config.keep_passed_alive;
                 match job {
                     Some(job) => State::Call { future, job: Some(job) },
-                    None => {
-                        State::Pass { future, caller, keep_alive: self.config.keep_passed_alive }
-                    }
+                    None => State::Pass { future, caller, keep_alive, notes },
                 }
             }
             Ok(Prepared::Answer(response)) => State::Refuse { response: Some(response) },

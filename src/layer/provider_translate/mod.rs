@@ -83,6 +83,7 @@ mod future;
 mod headers;
 mod keep;
 mod layer;
+mod notes;
 mod plan;
 mod prepare;
 mod rate_limits;

@@ -165,7 +165,7 @@ impl<S> PendingCall<S> {
         };
         self.address(to, &endpoint)?;
         let wanted = Wanted::Models { one: asked.is_some() };
-        let job = Job::new(from, to, wanted, self.exchange.clone(), Arc::clone(&self.config));
+        let job = Job::new(from, to, wanted, self.notes(), Arc::clone(&self.config));
         Ok(Prepared::Call(RewriteBody::full(Bytes::new()), Some(Box::new(job))))
     }
 
@@ -211,9 +211,8 @@ impl<S> PendingCall<S> {
         answer.echo = translated.echo;
         answer.restore = translated.restore;
         answer.dialect = self.upstream.own_dialect().cloned();
-        let job = Job::new(from, to, wanted, self.exchange.clone(), Arc::clone(&self.config));
-        let attempt = self.parts.extensions.get().copied();
-        let job = Job { stream: translated.stream, answer, report, attempt, ..job };
+        let job = Job::new(from, to, wanted, self.notes(), Arc::clone(&self.config));
+        let job = Job { stream: translated.stream, answer, report, ..job };
         Ok((body.freeze(), job))
     }
 

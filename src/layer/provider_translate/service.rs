@@ -9,6 +9,7 @@ use tower_service::Service;
 use super::future::ResponseFuture;
 use super::headers;
 use super::layer::Config;
+use super::notes::Notes;
 use super::plan::{self, Plan};
 use super::{ProviderTranslateLayer, ResponseBody};
 use crate::body::{ContentEncoding, Refusal, RewriteBody};
@@ -108,8 +109,9 @@ where
                 ResponseFuture::read(ready, request, plan, config, upstream, exchange)
             }
             Plan::Pass | Plan::Refuse(_) => {
+                let notes = Notes::of(&exchange, request.extensions());
                 let future = self.inner.call(request.map(RewriteBody::untouched));
-                ResponseFuture::pass(future, caller, self.config.keep_passed_alive)
+                ResponseFuture::pass(future, caller, self.config.keep_passed_alive, notes)
             }
         }
     }

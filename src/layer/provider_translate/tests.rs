@@ -536,9 +536,17 @@ async fn a_passed_stream_that_breaks_says_so() {
     let event = "event: ping\ndata: {\"type\": \"ping\"}\n\n";
     let body = MESSAGES.replace(r#""max_tokens":9"#, r#""max_tokens":9,"stream":true"#);
     let answer = (200, "text/event-stream", vec![event.into(), Step::error("reset")]);
-    let (response, _) = send(layer.clone(), post("/v1/messages", &body), answer).await;
+    let mut request = post("/v1/messages", &body);
+    let exchange = Exchange::of(request.extensions_mut());
+    exchange.begin_attempt(request.extensions_mut());
+    let (response, _) = send(layer.clone(), request, answer).await;
     let passed = text(steps(&mut response.into_body()));
     assert!(passed.starts_with(event) && passed.contains("event: error\n"), "{passed}");
+    // To the reader the body is whole, to keys and channels it is not.
+    exchange.read(|facts| {
+        assert_eq!(facts.fault.unwrap().kind, FaultKind::Transport);
+        assert_eq!(facts.attempts[0].fault, facts.fault);
+    });
     // Inside an event nothing can be said.
     let answer = (200, "text/event-stream", vec!["event: pi".into(), Step::error("reset")]);
     let (response, _) = send(layer, post("/v1/messages", &body), answer).await;

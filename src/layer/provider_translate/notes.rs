@@ -1,0 +1,54 @@
+use bytes::Bytes;
+use http::Extensions;
+
+use crate::body::{BodyEnd, Observe};
+use crate::context::{AttemptId, Exchange};
+use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
+use crate::protocol::translate::StreamFacts;
+
+/// Where what is seen of a stream is written, at once: an outer layer reads it when its own body is
+/// dropped, which is before this one is.
+#[derive(Debug, Clone)]
+pub(super) struct Notes {
+    pub(super) exchange: Exchange,
+    /// Which of the exchange's attempts it is, where somebody counts them.
+    attempt: Option<AttemptId>,
+}
+
+impl Notes {
+    pub(super) fn of(exchange: &Exchange, request: &Extensions) -> Self {
+        Self { exchange: exchange.clone(), attempt: request.get().copied() }
+    }
+
+    pub(super) fn stream(&self, seen: &StreamFacts) {
+        self.exchange.update(|facts| {
+            facts.usage.clone_from(&seen.usage);
+            facts.stop = seen.stop;
+        });
+        if let Some(kind) = seen.fault {
+            self.fault(Fault::new(kind, kind.status(), FaultOrigin::Upstream));
+        }
+    }
+
+    /// Keys and channels learn from the fault of the attempt; a layer inside may know it better.
+    fn fault(&self, fault: Fault) {
+        self.exchange.update(|facts| facts.fault = Some(fault));
+        if let Some(attempt) = self.attempt {
+            self.exchange.update_attempt(attempt, |attempt| {
+                attempt.fault.get_or_insert(fault);
+            });
+        }
+    }
+}
+
+/// Of a stream that passes as it is: that it broke, which the guard around it turns into an event.
+impl Observe for Notes {
+    fn data(&mut self, _data: &Bytes) {}
+
+    fn end(&mut self, end: BodyEnd) {
+        if end == BodyEnd::Failed {
+            let kind = FaultKind::Transport;
+            self.fault(Fault::new(kind, kind.status(), FaultOrigin::Transport));
+        }
+    }
+}
