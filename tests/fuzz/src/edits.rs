@@ -30,7 +30,7 @@ pub fn check(input: &Input<'_>) {
 }
 
 /// The body as it is after an edit; `None` where there was none.
-fn edited<'b>(input: &'b Input<'_>, edit: Result<Edited, EditError>) -> Option<Vec<u8>> {
+fn edited(input: &Input<'_>, edit: Result<Edited, EditError>) -> Option<Vec<u8>> {
     match edit.ok()? {
         Edited::Changed(body) => {
             assert_json(input.protocol, input.protocol, input.body, &body);

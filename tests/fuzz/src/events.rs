@@ -104,8 +104,8 @@ fn is_json(protocol: Protocol, event: &Event) -> Result<(), String> {
 fn array(text: &str) -> Result<Vec<Event>, String> {
     let items: Vec<Box<RawValue>> =
         serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))?;
-    let event = |item: &Box<RawValue>| Event { name: String::new(), data: item.get().to_owned() };
-    Ok(items.iter().map(event).collect())
+    let event = |item: Box<RawValue>| Event { name: String::new(), data: item.get().to_owned() };
+    Ok(items.into_iter().map(event).collect())
 }
 
 /// Whether an event ends a stream, and whether as a failure.

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use serde_json::value::RawValue;
-use tower_llm_gateway::protocol::json::{Cursor, JsonStr, Kind, Raw, push_plain};
+use tower_llm_gateway::protocol::json::{Cursor, JsonError, JsonStr, Kind, Raw, push_plain};
 use tower_llm_gateway::sse::{Decoder, Event, Limits, SseError, encode};
 
 use super::input::{Input, shown};
@@ -70,7 +70,7 @@ pub fn json(input: &Input<'_>) {
     match (&ours, &theirs) {
         (Ok(raw), Ok(theirs)) => {
             assert_eq!(raw.as_str(), theirs.get());
-            value(&mut Cursor::new(text));
+            value(&mut Cursor::new(text)).unwrap();
         }
         // Where `serde_json` only skims it knows no depth.
         (Err(error), Ok(_)) => assert_eq!(error.reason(), "nested too deeply", "{text}"),
@@ -80,11 +80,11 @@ pub fn json(input: &Input<'_>) {
     plain(text);
 }
 
-/// Walks all of a document that is known to be one.
-fn value(cursor: &mut Cursor<'_>) {
-    match cursor.kind().unwrap() {
+/// Walks all of a document.
+fn value(cursor: &mut Cursor<'_>) -> Result<(), JsonError> {
+    match cursor.kind()? {
         Kind::String => {
-            let string = cursor.string().unwrap();
+            let string = cursor.string()?;
             let quoted = format!("\"{}\"", string.escaped());
             // A half of a pair is one that a string of Rust cannot hold.
             if let Ok(theirs) = serde_json::from_str::<String>(&quoted) {
@@ -92,12 +92,14 @@ fn value(cursor: &mut Cursor<'_>) {
             }
             let again = JsonStr::from_plain(string.decode().into_owned());
             assert_eq!(again.decode(), string.decode());
+            Ok(())
         }
-        Kind::Object => cursor.object(|_, cursor| Ok(value(cursor))).unwrap(),
-        Kind::Array => cursor.array(|_, cursor| Ok(value(cursor))).unwrap(),
+        Kind::Object => cursor.object(|_, cursor| value(cursor)),
+        Kind::Array => cursor.array(|_, cursor| value(cursor)),
         _ => {
-            let raw = cursor.raw().unwrap();
-            assert_eq!(Raw::parse(raw.as_str()).unwrap(), raw);
+            let raw = cursor.raw()?;
+            assert_eq!(Raw::parse(raw.as_str())?, raw);
+            Ok(())
         }
     }
 }
