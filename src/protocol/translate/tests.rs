@@ -1,3 +1,4 @@
+mod batches;
 mod prefix;
 mod thoughts;
 

@@ -12,9 +12,9 @@ use crate::protocol::target::Target;
 
 /// Appends the request as a Messages body. What Messages cannot say goes to `report`.
 ///
-/// A request that was read from Messages is written back as it stood. Of any other,
-/// instructions are joined in `system`, turns of one role are joined, results follow their calls,
-/// and thinking is fitted into `max_tokens`.
+/// A request that was read from Messages is written back as it stood. Of any other, whose results
+/// must stand behind their calls, instructions are joined in `system`, turns of one role are
+/// joined, and thinking is fitted into `max_tokens`.
 pub fn write(
     request: &Request<'_>,
     target: &Target,

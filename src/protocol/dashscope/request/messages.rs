@@ -31,11 +31,8 @@ pub(super) fn write<'m, 'a>(
     writer.top(request, items);
     let mut between = request.instructions.iter().filter(|it| it.place != Place::Top).peekable();
     for (index, turn) in request.turns.iter().enumerate() {
-        // Nothing may stand between a call and its results.
-        if !begins_with_result(turn) {
-            while let Some(it) = between.next_if(|it| it.place <= Place::Before(index)) {
-                writer.instruction(it, items);
-            }
+        while let Some(it) = between.next_if(|it| it.place <= Place::Before(index)) {
+            writer.instruction(it, items);
         }
         match turn.role {
             Role::User => writer.user(turn, items),
@@ -47,10 +44,6 @@ pub(super) fn write<'m, 'a>(
     }
     between.for_each(|it| writer.instruction(it, items));
     writer.release(items);
-}
-
-fn begins_with_result(turn: &Turn<'_>) -> bool {
-    turn.parts.first().is_some_and(|part| matches!(part.content, Content::ToolResult(_)))
 }
 
 /// Whether a conversation that ends with the assistant is to be continued in its words.

@@ -1,8 +1,5 @@
 //! The conversation of another protocol, under the rules of Gemini.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
 use crate::protocol::gemini::part_writer::{PartWriter, media_beside};
 use crate::protocol::model::{Content, Part, Request, Role};
 use crate::protocol::report::Severity;
@@ -23,8 +20,8 @@ impl<'r, 'a> Message<'r, 'a> {
     }
 }
 
-/// Drops what Gemini cannot carry, joins neighbours of one role, and puts all results of a batch
-/// of calls, in the order of the calls, into one content right behind it.
+/// Drops what Gemini cannot carry, joins neighbours of one role, and parts the results of tools
+/// from what the user says beside them.
 pub(super) fn arrange<'r, 'a>(
     request: &'r Request<'a>,
     writer: &mut PartWriter<'_, '_>,
@@ -43,10 +40,32 @@ pub(super) fn arrange<'r, 'a>(
             }
             _ => writer.carries(part),
         });
-        let parts = parts.collect();
+        let (results, parts) = parts.partition(|part| is_result(part));
+        let results = with_media(results, writer);
+        push_joined(&mut messages, Message { results: true, ..Message::new(turn.role, results) });
         push_joined(&mut messages, Message::new(turn.role, parts));
     }
-    place_results(messages, writer)
+    messages
+}
+
+fn is_result(part: &Part<'_>) -> bool {
+    matches!(part.content, Content::ToolResult(_))
+}
+
+/// The results, then the media that have no place in them.
+fn with_media<'r, 'a>(
+    mut parts: Vec<&'r Part<'a>>,
+    writer: &mut PartWriter<'_, '_>,
+) -> Vec<&'r Part<'a>> {
+    if writer.media_in_results {
+        return parts;
+    }
+    for at in 0..parts.len() {
+        if let Content::ToolResult(result) = &parts[at].content {
+            parts.extend(media_beside(result).filter(|part| writer.carries(part)));
+        }
+    }
+    parts
 }
 
 fn push_joined<'r, 'a>(messages: &mut Vec<Message<'r, 'a>>, message: Message<'r, 'a>) {
@@ -57,73 +76,4 @@ fn push_joined<'r, 'a>(messages: &mut Vec<Message<'r, 'a>>, message: Message<'r,
         }
         _ => messages.push(message),
     }
-}
-
-fn place_results<'r, 'a>(
-    mut messages: Vec<Message<'r, 'a>>,
-    writer: &mut PartWriter<'_, '_>,
-) -> Vec<Message<'r, 'a>> {
-    let batches = take_results(&mut messages, writer);
-    let mut placed = Vec::with_capacity(messages.len() + 1);
-    for (message, batch) in messages.into_iter().zip(batches) {
-        push_joined(&mut placed, message);
-        let results = batch.in_order(writer);
-        push_joined(&mut placed, Message { results: true, ..Message::new(Role::User, results) });
-    }
-    placed
-}
-
-/// The results of one content's calls, each with the place of its call.
-#[derive(Default)]
-struct Batch<'r, 'a> {
-    results: Vec<(usize, &'r Part<'a>)>,
-}
-
-impl<'r, 'a> Batch<'r, 'a> {
-    /// The results as their calls stand, then the media that have no place in them.
-    fn in_order(mut self, writer: &mut PartWriter<'_, '_>) -> Vec<&'r Part<'a>> {
-        self.results.sort_by_key(|(call, _)| *call);
-        let mut parts: Vec<_> = self.results.iter().map(|(_, part)| *part).collect();
-        if writer.media_in_results {
-            return parts;
-        }
-        for (_, part) in self.results {
-            if let Content::ToolResult(result) = &part.content {
-                parts.extend(media_beside(result).filter(|part| writer.carries(part)));
-            }
-        }
-        parts
-    }
-}
-
-/// Takes the results out of the messages; the list says for each message what it called for.
-fn take_results<'r, 'a>(
-    messages: &mut [Message<'r, 'a>],
-    writer: &mut PartWriter<'_, '_>,
-) -> Vec<Batch<'r, 'a>> {
-    let mut batches: Vec<Batch<'_, '_>> = messages.iter().map(|_| Batch::default()).collect();
-    let mut calls: HashMap<Cow<'r, str>, (usize, usize)> = HashMap::new();
-    for (index, message) in messages.iter_mut().enumerate() {
-        let mut place = 0;
-        message.parts.retain(|part| match &part.content {
-            Content::ToolCall(call) => {
-                calls.insert(call.id.decode(), (index, place));
-                place += 1;
-                true
-            }
-            Content::ToolResult(result) => {
-                let asked = calls.get(&result.call_id.decode()).copied();
-                match asked.and_then(|(at, place)| Some((batches.get_mut(at)?, place))) {
-                    Some((batch, place)) => batch.results.push((place, *part)),
-                    None => {
-                        let id = result.call_id.escaped();
-                        writer.lose(id, Severity::Fatal, "a tool result without its call");
-                    }
-                }
-                false
-            }
-            _ => true,
-        });
-    }
-    batches
 }

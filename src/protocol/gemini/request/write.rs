@@ -15,9 +15,9 @@ use crate::protocol::target::Target;
 
 /// Appends the request as a body of Gemini. What Gemini cannot say goes to `report`.
 ///
-/// A request that was read from Gemini is written back as it stood. Of any other, instructions
-/// are joined in `systemInstruction`, turns of one role are joined, and results follow their
-/// calls. Whether it streams is not said in the body; see [`endpoint`](super::endpoint).
+/// A request that was read from Gemini is written back as it stood. Of any other, whose results
+/// must stand behind their calls, instructions are joined in `systemInstruction`, and turns of one
+/// role are joined. Whether it streams is not said in the body; see [`endpoint`](super::endpoint).
 pub fn write(
     request: &Request<'_>,
     target: &Target,

@@ -4,6 +4,7 @@
 //! name, and what they do depends on nothing that a later turn could change: the same history
 //! gives the same bytes, so that the vendor's prompt cache is met.
 
+mod batches;
 mod cache;
 mod calls;
 mod custom;
@@ -29,6 +30,7 @@ pub(super) fn prepare(
 ) -> Restore {
     let mut restore = Restore::default();
     calls::pair(request, to, target, report);
+    batches::gather(request, to);
     schemas::mend(request, report);
     let wrapped = custom::wrap(request, to, target, report);
     names::adapt(request, to, wrapped, report, &mut restore);

@@ -1,5 +1,6 @@
 //! Each pass alone, over requests built by hand.
 
+mod batches;
 mod cache;
 mod calls;
 mod custom;

@@ -22,6 +22,8 @@ struct Exchange {
     calls: Vec<(usize, usize)>,
     said: String,
     marked: bool,
+    /// The caller says something before the last result.
+    interrupts: bool,
 }
 
 /// Names that some protocols do not take among them.
@@ -45,15 +47,18 @@ fn exchanges() -> impl Strategy<Value = Vec<Exchange>> {
         proptest::collection::vec((0..NAMES.len(), 0..5_usize), 0..3),
         "[a-z\"\\\\é\n]{1,8}",
         any::<bool>(),
+        any::<bool>(),
     );
-    let exchange = exchange.prop_map(|(asked, thought, calls, said, marked)| Exchange {
-        // Texts of white space are dropped by some.
-        asked: format!("q{asked}"),
-        thought,
-        calls,
-        said: format!("a{said}"),
-        marked,
-    });
+    let exchange =
+        exchange.prop_map(|(asked, thought, calls, said, marked, interrupts)| Exchange {
+            // Texts of white space are dropped by some.
+            asked: format!("q{asked}"),
+            thought,
+            calls,
+            said: format!("a{said}"),
+            marked,
+            interrupts,
+        });
     // Who marks, marks from the first request on.
     proptest::collection::vec(exchange, 1..6).prop_map(|mut history| {
         history[0].marked |= history.iter().any(|exchange| exchange.marked);
@@ -69,6 +74,18 @@ fn with(mut object: Value, name: &str, value: Value, when: bool) -> Value {
 }
 
 const MARK: &str = r#","cache_control":{"type":"ephemeral"}"#;
+
+fn said_meanwhile() -> Value {
+    json!({"role": "user", "content": "meanwhile"})
+}
+
+/// The results, with the caller's words before the last one where he interrupts.
+fn interrupted(exchange: &Exchange, mut results: Vec<Value>, words: Value) -> Vec<Value> {
+    if exchange.interrupts && !results.is_empty() {
+        results.insert(results.len() - 1, words);
+    }
+    results
+}
 
 fn messages(history: &[Exchange]) -> Value {
     let mut messages = Vec::new();
@@ -92,8 +109,9 @@ fn messages(history: &[Exchange]) -> Value {
             results.push(json!({"type": "tool_result", "tool_use_id": id, "content": "r"}));
         }
         if !results.is_empty() {
+            let turns = results.into_iter().map(|it| json!({"role": "user", "content": [it]}));
             messages.push(json!({"role": "assistant", "content": said}));
-            messages.push(json!({"role": "user", "content": results}));
+            messages.extend(interrupted(exchange, turns.collect(), said_meanwhile()));
             said = Vec::new();
         }
         said.push(json!({"type": "text", "text": exchange.said}));
@@ -124,7 +142,7 @@ fn chat_messages(history: &[Exchange]) -> Vec<Value> {
         if !calls.is_empty() {
             let said = json!({"role": "assistant", "content": null, "tool_calls": calls});
             messages.push(with(said, "reasoning_content", json!("t"), exchange.thought));
-            messages.append(&mut results);
+            messages.append(&mut interrupted(exchange, results, said_meanwhile()));
         }
         messages.push(json!({"role": "assistant", "content": exchange.said}));
     }
@@ -156,7 +174,7 @@ fn items(history: &[Exchange]) -> Value {
                 "arguments": arguments}));
             results.push(json!({"type": "function_call_output", "call_id": id, "output": "r"}));
         }
-        items.append(&mut results);
+        items.append(&mut interrupted(exchange, results, said_meanwhile()));
         items.push(json!({"role": "assistant", "content": exchange.said}));
     }
     let tools: Vec<_> = NAMES
@@ -191,6 +209,8 @@ fn contents(history: &[Exchange]) -> Value {
         }
         if !calls.is_empty() {
             contents.push(json!({"role": "model", "parts": calls}));
+            let words = json!({"text": "meanwhile"});
+            let results = interrupted(exchange, results, words);
             contents.push(json!({"role": "user", "parts": results}));
         }
         contents.push(json!({"role": "model", "parts": [{"text": exchange.said}]}));

@@ -3,11 +3,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::report::Severity;
+use crate::protocol::translate::prepare::calls;
 
 fn paired(given: &str, to: Protocol) -> (String, TranslationReport) {
-    let mut request = history(given);
-    let (_, report) = run(&mut request, to, &Target::DEFAULT);
-    (short(&request), report)
+    let (mut request, mut report) = (history(given), Reporter::new(""));
+    calls::pair(&mut request, to, &Target::DEFAULT, &mut report);
+    (short(&request), report.finish())
 }
 
 #[test]
