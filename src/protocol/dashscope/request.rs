@@ -22,7 +22,6 @@ mod read;
 mod settings;
 mod tools;
 
-pub use foreign::MAX_CACHE_MARKS;
 pub use read::read;
 
 use bytes::BytesMut;
@@ -108,16 +107,21 @@ fn is_multimodal(request: &Request<'_>, target: &Target) -> bool {
     if request.origin == Protocol::DashScope {
         return request.layout.content_list;
     }
-    target.multimodal_endpoint || request.turns.iter().any(|turn| turn.parts.iter().any(has_media))
+    let told = request.instructions.iter().flat_map(|it| &it.parts);
+    let said = request.turns.iter().flat_map(|turn| &turn.parts);
+    target.multimodal_endpoint || told.chain(said).any(has_media)
 }
 
 /// Whether a part holds a medium that DashScope takes.
 fn has_media(part: &Part<'_>) -> bool {
     match &part.content {
-        Content::Media(media) => match &media.source {
-            MediaSource::Url(_) | MediaSource::Base64 { .. } => media.kind != MediaKind::Document,
-            MediaSource::Parts { parts, .. } => parts.iter().any(has_media),
-            _ => false,
+        Content::Media(media) => match (media.kind, &media.source) {
+            (MediaKind::Document, MediaSource::Parts { parts, .. }) => parts.iter().any(has_media),
+            (MediaKind::Document, _) => false,
+            (_, MediaSource::Url(_) | MediaSource::Base64 { .. }) => true,
+            (kind, source) => {
+                kind == MediaKind::Video && matches!(source, MediaSource::Parts { .. })
+            }
         },
         Content::ToolResult(result) => result.parts.iter().any(has_media),
         _ => false,

@@ -32,6 +32,7 @@ pub(super) use answer::read_error;
 pub use answer::{TranslatedAnswer, TranslatedError, error, response, response_as_stream};
 pub use count::{CountRequest, count_answer, count_request, estimate, write_count};
 pub use models::{MAX_MODELS, models_answer, models_endpoint, write_models};
+pub use prepare::MAX_CACHE_MARKS;
 pub use request::{RequestOptions, TranslatedRequest, open_envelopes, request};
 pub use seals::{Deposit, MAX_DEPOSIT};
 pub use stream::{Folder, StreamFacts, Transcoder};

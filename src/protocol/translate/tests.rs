@@ -2,10 +2,11 @@ mod batches;
 mod prefix;
 mod thoughts;
 
-use Protocol::{Anthropic, OpenAiChat, OpenAiResponses};
+use Protocol::{Anthropic, DashScope, Gemini, OpenAiChat, OpenAiResponses};
 
 use bytes::BytesMut;
 use http::StatusCode;
+use serde_json::json;
 
 use super::answer::without_keys;
 use super::*;
@@ -165,7 +166,7 @@ fn an_answer_without_a_word_in_dashscope_is_an_error() {
         )
     };
     let to_dashscope =
-        |body: &str| response(Anthropic, Protocol::DashScope, body.as_bytes(), answer()).map(drop);
+        |body: &str| response(Anthropic, DashScope, body.as_bytes(), answer()).map(drop);
     let refused = answered("refusal", r#","stop_details":{"explanation":"not that"}"#);
     let expected = TranslateError::Failed(FaultKind::ContentPolicy, "not that".to_owned());
     assert_eq!(to_dashscope(&refused).unwrap_err(), expected);
@@ -206,4 +207,22 @@ fn what_came_on_several_lines_goes_out_on_one() {
     let out = stream(OpenAiChat, OpenAiResponses, echoing, said);
     assert!(memchr::memmem::find(&out, b"\"name\":\"f\"").is_some());
     data_lines(&out, "echo");
+}
+
+#[test]
+fn media_of_instructions_do_not_vanish() {
+    let part = json!({"type": "input_image", "image_url": "https://x.example/i.png"});
+    let told = json!({"role": "developer", "content": [{"type": "input_text", "text": "s"}, part]});
+    let body = json!({"model": "m", "input": [told, {"role": "user", "content": "q"}]}).to_string();
+    for to in [Anthropic, OpenAiChat, Gemini, DashScope] {
+        let sent = request(OpenAiResponses, to, body.as_bytes(), &RequestOptions::default());
+        let sent = sent.unwrap();
+        let carried = std::str::from_utf8(&sent.body).unwrap().contains("i.png");
+        let pointers = sent.report.losses().iter().map(|loss| &*loss.pointer);
+        let reported = pointers.into_iter().any(|at| at.starts_with("/input/0/content/1"));
+        assert!(carried != reported, "{to}: {sent:?}");
+        // Where there is a place for it, there is an endpoint of its own.
+        assert_eq!(carried, to == DashScope);
+        assert_eq!(carried, sent.endpoint.path.contains("/multimodal-generation/"));
+    }
 }

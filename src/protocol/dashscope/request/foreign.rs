@@ -7,9 +7,6 @@ use crate::protocol::json::{JsonStr, Number, ObjectWriter, Raw};
 use crate::protocol::model::Request;
 use crate::protocol::report::{Reporter, Severity};
 
-/// Most cache marks that the vendor takes in one request; further ones are left out.
-pub const MAX_CACHE_MARKS: usize = 4;
-
 /// Most answers to one request.
 const MAX_CANDIDATES: u64 = 4;
 

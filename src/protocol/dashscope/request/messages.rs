@@ -1,6 +1,5 @@
 //! Writes the turns and instructions of another protocol as the flat list of messages.
 
-use super::foreign::MAX_CACHE_MARKS;
 use crate::protocol::Protocol;
 use crate::protocol::dashscope::content::{piece_of, texts, write_media};
 use crate::protocol::dashscope::message::{is_ours, write_calls, write_thoughts};
@@ -27,7 +26,7 @@ pub(super) fn write<'m, 'a>(
         (false, true) => Form::Typed,
         (false, false) => Form::Joined,
     };
-    let mut writer = Messages { form, report, marks: 0, held: Vec::new() };
+    let mut writer = Messages { form, report, held: Vec::new() };
     writer.top(request, items);
     let mut between = request.instructions.iter().filter(|it| it.place != Place::Top).peekable();
     for (index, turn) in request.turns.iter().enumerate() {
@@ -78,8 +77,6 @@ enum Form {
 struct Messages<'m, 'a, 'r> {
     form: Form,
     report: &'m mut Reporter<'r>,
-    /// Cache marks written so far.
-    marks: usize,
     /// Media of tool results: they follow the last result of the batch in a user message.
     held: Vec<Item<'m, 'a>>,
 }
@@ -148,10 +145,7 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
     ) {
         let mut content = Vec::new();
         result.parts.iter().for_each(|part| self.collect(part, &mut content));
-        let marked = self.mark(part);
-        if let Some(last) = content.last_mut().filter(|_| marked) {
-            last.marked = true;
-        }
+        self.mark(part, &mut content);
         let is_text = |item: &Item<'_, '_>| matches!(item.what, What::Text(_));
         let words: Vec<_> = content.iter().copied().filter(is_text).collect();
         items.object(|message| {
@@ -184,27 +178,26 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
             }
             Content::Reasoning { .. } | Content::ToolCall(_) => {}
         }
-        if self.mark(part) {
-            if let Some(last) = content[before..].last_mut() {
-                last.marked = true;
-            }
-        }
+        self.mark(part, &mut content[before..]);
         self.report.rest(&part.rest);
     }
 
-    /// Whether the part has a cache mark that is carried.
-    fn mark(&mut self, part: &Part<'_>) -> bool {
-        let Some(CacheMark(mark)) = &part.cache else { return false };
-        if self.marks == MAX_CACHE_MARKS {
-            self.report.piece(mark.as_str(), Severity::Ignore, "more than 4 cache marks");
-            return false;
+    /// Puts the cache mark of a part on the last item that is written of it.
+    fn mark(&mut self, part: &Part<'_>, items: &mut [Item<'_, '_>]) {
+        if let Some(last) = items.last_mut() {
+            last.marked |= part.cache.is_some();
         }
-        self.marks += 1;
-        if mark.member("ttl").is_some() {
-            let reason = "DashScope keeps a cache for five minutes";
-            self.report.piece(mark.as_str(), Severity::Ignore, reason);
-        }
-        true
+        self.report_mark(part, !items.is_empty());
+    }
+
+    fn report_mark(&mut self, part: &Part<'_>, carried: bool) {
+        let Some(CacheMark(mark)) = &part.cache else { return };
+        let reason = match mark.member("ttl") {
+            _ if !carried => "cache marks stand on content in DashScope",
+            Some(_) => "DashScope keeps a cache for five minutes",
+            None => return,
+        };
+        self.report.piece(mark.as_str(), Severity::Ignore, reason);
     }
 
     fn collect_media(&mut self, media: &'m Media<'a>, content: &mut Vec<Item<'m, 'a>>) {
@@ -345,7 +338,10 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
     /// nothing without its seal and is not sent; thinking without a seal is.
     fn said(&mut self, part: &'m Part<'a>) -> Option<Part<'a>> {
         let content = match &part.content {
-            Content::Text { text, .. } if text.is_empty() => return None,
+            Content::Text { text, .. } if text.is_empty() => {
+                self.report_mark(part, false);
+                return None;
+            }
             Content::Text { text, .. } | Content::Refusal(text) => {
                 Content::Text { text: text.clone(), citations: None }
             }
@@ -378,9 +374,9 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
             }
         };
         let is_text = matches!(content, Content::Text { .. });
-        let marked = part.cache.is_some() && self.mark(part);
+        self.report_mark(part, is_text);
         self.report.rest(&part.rest);
-        let cache = part.cache.clone().filter(|_| marked && is_text);
+        let cache = part.cache.clone().filter(|_| is_text);
         Some(Part { cache, ..Part::new(content) })
     }
 

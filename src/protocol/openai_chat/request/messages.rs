@@ -61,7 +61,7 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
                 push_joined(message.key("content"), words, "\\n\\n");
             });
         }
-        parts().for_each(|part| self.report_marks(part));
+        parts().for_each(|part| self.report_told(part));
         top.for_each(|it| self.report.rest(&it.rest));
     }
 
@@ -79,9 +79,22 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
             }
         });
         if !self.own {
-            it.parts.iter().for_each(|part| self.report_marks(part));
+            it.parts.iter().for_each(|part| self.report_told(part));
             self.report.rest(&it.rest);
         }
+    }
+
+    /// Reports what a system or developer message cannot say of a part.
+    fn report_told(&mut self, part: &Part<'_>) {
+        let lost = match &part.content {
+            Content::Media(media) => Some(piece_of(media)),
+            Content::Other { raw, .. } => Some(raw.as_str()),
+            _ => None,
+        };
+        if let Some(piece) = lost.filter(|_| !self.own) {
+            self.report.piece(piece, Severity::Degrade, "only text instructs");
+        }
+        self.report_marks(part);
     }
 
     fn user(&mut self, turn: &'m Turn<'a>, items: &mut ArrayWriter<'_>) {

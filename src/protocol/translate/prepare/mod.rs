@@ -14,6 +14,8 @@ mod schemas;
 #[cfg(test)]
 mod tests;
 
+pub use cache::MAX_CACHE_MARKS;
+
 use crate::protocol::model::Request;
 use crate::protocol::report::Reporter;
 use crate::protocol::restore::Restore;

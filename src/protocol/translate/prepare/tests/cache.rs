@@ -73,3 +73,22 @@ fn four_are_not_too_many() {
     assert!(run(&mut request, Anthropic, &Target::DEFAULT).1.is_empty());
     assert_eq!(kept(&request), "tsir");
 }
+
+#[test]
+fn only_what_is_written_counts() {
+    let with_mark = |content| Part { cache: Some(MARK), ..Part::new(content) };
+    let empty = || with_mark(Content::Text { text: text(""), citations: None });
+    let called = || with_mark(Content::ToolCall(call("f", "2")));
+    for (more, to, expected) in [
+        (empty(), Anthropic, "34ir"),
+        (empty(), DashScope, "t34ir"),
+        // Calls have marks in Messages alone.
+        (called(), Anthropic, "4ir"),
+        (called(), DashScope, "t34ir"),
+    ] {
+        let mut request = marked();
+        request.turns[1].parts.push(more);
+        run(&mut request, to, &Target::DEFAULT);
+        assert_eq!(kept(&request), expected, "{to}");
+    }
+}
