@@ -49,13 +49,7 @@ impl BlockWriter<'_, '_> {
             }
             _ => return true,
         };
-        let piece = match &media.source {
-            MediaSource::Base64 { data, .. } | MediaSource::Text { data, .. } => data.escaped(),
-            MediaSource::Url(text) | MediaSource::File(text) => text.escaped(),
-            MediaSource::Other(raw) => raw.as_str(),
-            MediaSource::Parts { .. } => "",
-        };
-        self.lose(piece, Severity::Fatal, reason);
+        self.lose(media.piece(), Severity::Fatal, reason);
         false
     }
 

@@ -204,18 +204,6 @@ fn push_url(out: &mut BytesMut, source: &MediaSource<'_>, family: &str) {
     }
 }
 
-/// What of the source document a medium is named by in a report.
-pub(super) fn piece_of<'m>(media: &'m Media<'_>) -> &'m str {
-    match &media.source {
-        MediaSource::Url(text)
-        | MediaSource::File(text)
-        | MediaSource::Base64 { data: text, .. }
-        | MediaSource::Text { data: text, .. } => text.escaped(),
-        MediaSource::Other(raw) => raw.as_str(),
-        MediaSource::Parts { .. } => "",
-    }
-}
-
 /// The texts of the parts.
 pub(super) fn texts<'p, 'a>(
     parts: &'p [Part<'a>],

@@ -13,7 +13,7 @@
 
 use bytes::BytesMut;
 
-use super::content::{piece_of, texts, write_media};
+use super::content::{texts, write_media};
 use super::finish;
 use super::message::{self, Message, Said};
 use super::search::{self, Pages};
@@ -403,7 +403,7 @@ fn report_candidate(
                 report.piece(raw.as_str(), Severity::Degrade, "no such part in DashScope");
             }
             Content::Media(media) if !(lists && is_carried(media)) => {
-                report.piece(piece_of(media), Severity::Degrade, "no such medium in DashScope");
+                report.piece(media.piece(), Severity::Degrade, "no such medium in DashScope");
             }
             Content::Refusal(_) => refused = true,
             _ => {}

@@ -94,6 +94,39 @@ pub struct Media<'a> {
     pub spelling: Spelling,
 }
 
+impl Content<'_> {
+    /// What of the source document it is found by in a report; empty where nothing tells.
+    pub(crate) fn piece(&self) -> &str {
+        match self {
+            Self::Text { text, .. } | Self::Refusal(text) => text.escaped(),
+            Self::Media(media) => media.piece(),
+            Self::Reasoning { text, seal, .. } => {
+                let text = text.as_ref().or(seal.as_ref().map(|seal| &seal.data));
+                text.map(JsonStr::escaped).unwrap_or_default()
+            }
+            Self::ToolCall(call) => call.id.escaped(),
+            Self::ToolResult(result) => result.call_id.escaped(),
+            Self::Other { raw, .. } => raw.as_str(),
+        }
+    }
+}
+
+impl Media<'_> {
+    /// What of the source document it is found by in a report; empty where nothing tells.
+    pub(crate) fn piece(&self) -> &str {
+        match &self.source {
+            MediaSource::Url(text)
+            | MediaSource::File(text)
+            | MediaSource::Base64 { data: text, .. }
+            | MediaSource::Text { data: text, .. } => text.escaped(),
+            MediaSource::Other(raw) => raw.as_str(),
+            MediaSource::Parts { parts, .. } => {
+                parts.first().map(|part| part.content.piece()).unwrap_or_default()
+            }
+        }
+    }
+}
+
 /// Kinds of media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaKind {

@@ -237,15 +237,3 @@ fn write_source(object: &mut ObjectWriter<'_>, name: &str, media: &Media<'_>) {
         }
     }
 }
-
-/// What of the source document a medium is named by in a report.
-pub(super) fn piece_of<'m>(media: &'m Media<'_>) -> &'m str {
-    match &media.source {
-        MediaSource::Url(text)
-        | MediaSource::File(text)
-        | MediaSource::Base64 { data: text, .. }
-        | MediaSource::Text { data: text, .. } => text.escaped(),
-        MediaSource::Other(raw) => raw.as_str(),
-        MediaSource::Parts { .. } => "",
-    }
-}

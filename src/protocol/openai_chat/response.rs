@@ -14,7 +14,6 @@
 
 use bytes::BytesMut;
 
-use super::content::piece_of;
 use super::finish::{self, Shape};
 use super::message::{self, Message, Said};
 use super::tokens;
@@ -289,7 +288,7 @@ fn report_candidate(candidate: &Candidate<'_>, report: &mut Reporter<'_>) {
                 report.piece(raw.as_str(), Severity::Degrade, "no such part in Chat Completions");
             }
             Content::Media(media) => {
-                report.piece(piece_of(media), Severity::Degrade, "no media in an answer of Chat");
+                report.piece(media.piece(), Severity::Degrade, "no media in an answer of Chat");
             }
             _ => {}
         }

@@ -210,7 +210,7 @@ impl PartsWriter<'_, '_, '_, '_> {
             }
             Content::Media(media) if image_data(media).is_none() => {
                 let reason = "no such media in an answer of Responses";
-                report.piece(piece_of(media), Severity::Degrade, reason);
+                report.piece(media.piece(), Severity::Degrade, reason);
             }
             Content::ToolResult(result) => {
                 let reason = "no result of a tool in an answer of Responses";
@@ -297,15 +297,5 @@ pub(super) fn image_data<'m, 'a>(media: &'m Media<'a>) -> Option<&'m JsonStr<'a>
     match (&media.source, media.kind) {
         (MediaSource::Base64 { data, .. }, MediaKind::Image) => Some(data),
         _ => None,
-    }
-}
-
-/// A slice of the source that a medium came from.
-fn piece_of<'m>(media: &'m Media<'_>) -> &'m str {
-    match &media.source {
-        MediaSource::Base64 { data, .. } | MediaSource::Text { data, .. } => data.escaped(),
-        MediaSource::Url(text) | MediaSource::File(text) => text.escaped(),
-        MediaSource::Other(raw) => raw.as_str(),
-        MediaSource::Parts { .. } => "",
     }
 }

@@ -54,7 +54,11 @@ impl<'x, 'a> Writer<'x, 'a, '_> {
                 match &part.content {
                     Content::Text { text, .. } | Content::Refusal(text) if is_blank(text) => {}
                     Content::Text { .. } | Content::Refusal(_) => texts.push(part),
-                    _ => self.blocks.lose(piece(part), Severity::Degrade, "system takes only text"),
+                    _ => self.blocks.lose(
+                        part.content.piece(),
+                        Severity::Degrade,
+                        "system takes only text",
+                    ),
                 }
             }
             let reason = match instruction.place {
@@ -67,7 +71,7 @@ impl<'x, 'a> Writer<'x, 'a, '_> {
                 _ => Severity::Ignore,
             };
             for part in texts.iter().skip(before) {
-                self.blocks.lose(piece(part), severity, reason);
+                self.blocks.lose(part.content.piece(), severity, reason);
             }
         }
         texts
@@ -239,13 +243,4 @@ fn contents(
             blocks.part(part, array.item());
         }
     });
-}
-
-/// What of a part can name its place in the source.
-fn piece<'p>(part: &'p Part<'_>) -> &'p str {
-    match &part.content {
-        Content::Text { text, .. } | Content::Refusal(text) => text.escaped(),
-        Content::Other { raw, .. } => raw.as_str(),
-        _ => "",
-    }
 }

@@ -1,7 +1,7 @@
 //! Writes the turns and instructions of another protocol as the flat list of messages.
 
 use crate::protocol::Protocol;
-use crate::protocol::dashscope::content::{piece_of, texts, write_media};
+use crate::protocol::dashscope::content::{texts, write_media};
 use crate::protocol::dashscope::message::{is_ours, write_calls, write_thoughts};
 use crate::protocol::dashscope::wire::push_joined;
 use crate::protocol::json::{ArrayWriter, JsonStr, ObjectWriter};
@@ -209,17 +209,17 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
             }
             (MediaKind::Document, _) => {
                 let reason = "DashScope takes no documents but text";
-                return self.report.piece(piece_of(media), Severity::Fatal, reason);
+                return self.report.piece(media.piece(), Severity::Fatal, reason);
             }
             (_, MediaSource::Base64 { .. } | MediaSource::Url(_))
             | (MediaKind::Video, MediaSource::Parts { .. }) => What::Media(media),
             (_, MediaSource::File(_)) => {
                 let reason = "a file at another vendor";
-                return self.report.piece(piece_of(media), Severity::Fatal, reason);
+                return self.report.piece(media.piece(), Severity::Fatal, reason);
             }
             _ => {
                 let reason = "a medium that DashScope does not take";
-                return self.report.piece(piece_of(media), Severity::Fatal, reason);
+                return self.report.piece(media.piece(), Severity::Fatal, reason);
             }
         };
         content.push(Item { what: carried, marked: false });
@@ -363,7 +363,7 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
             }
             Content::Media(media) => {
                 let reason = "no media of an assistant in DashScope";
-                self.report.piece(piece_of(media), Severity::Degrade, reason);
+                self.report.piece(media.piece(), Severity::Degrade, reason);
                 return None;
             }
             Content::ToolResult(_) => return None,

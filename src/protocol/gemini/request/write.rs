@@ -9,7 +9,7 @@ use crate::protocol::gemini::part_writer::{PartWriter, STAND_IN_SIGNATURE};
 use crate::protocol::gemini::schema::Adapter;
 use crate::protocol::gemini::wire::camel;
 use crate::protocol::json::{ArrayWriter, Kind, ObjectWriter, Raw};
-use crate::protocol::model::{Content, MediaSource, Part, Place, Request, Role, Turn, Vendor};
+use crate::protocol::model::{Content, Part, Place, Request, Role, Turn, Vendor};
 use crate::protocol::report::{Reporter, Severity};
 use crate::protocol::target::Target;
 
@@ -103,13 +103,8 @@ impl<'x, 'a> Writer<'x, 'a, '_> {
                             self.parts.lose(text.escaped(), severity, reason);
                         }
                     }
-                    Content::Other { raw, .. } => {
-                        let reason = "system takes only text";
-                        self.parts.lose(raw.as_str(), Severity::Degrade, reason);
-                    }
-                    _ => {
-                        let piece = piece(part).unwrap_or_default();
-                        self.parts.lose(piece, Severity::Degrade, "system takes only text");
+                    other => {
+                        self.parts.lose(other.piece(), Severity::Degrade, "system takes only text");
                     }
                 }
             }
@@ -158,17 +153,6 @@ fn stand_in(message: &Message<'_, '_>) -> Option<&'static str> {
         _ => false,
     });
     (!signed).then_some(STAND_IN_SIGNATURE)
-}
-
-/// What of a medium can name its place in the source.
-fn piece<'p>(part: &'p Part<'_>) -> Option<&'p str> {
-    let Content::Media(media) = &part.content else { return None };
-    Some(match &media.source {
-        MediaSource::Base64 { data, .. } | MediaSource::Text { data, .. } => data.escaped(),
-        MediaSource::Url(text) | MediaSource::File(text) => text.escaped(),
-        MediaSource::Other(raw) => raw.as_str(),
-        MediaSource::Parts { .. } => return None,
-    })
 }
 
 fn role(role: Role) -> &'static str {

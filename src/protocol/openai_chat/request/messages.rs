@@ -6,7 +6,7 @@ use crate::protocol::model::{
     CacheMark, Content, Instruction, Media, MediaKind, MediaSource, Part, Place, Request, Rest,
     Role, Seal, Spelling, ToolResult, Turn, Vendor,
 };
-use crate::protocol::openai_chat::content::{piece_of, write_media, write_own, write_text};
+use crate::protocol::openai_chat::content::{write_media, write_own, write_text};
 use crate::protocol::openai_chat::message::{texts, write_said};
 use crate::protocol::openai_chat::wire::push_joined;
 use crate::protocol::report::{Reporter, Severity};
@@ -86,13 +86,8 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
 
     /// Reports what a system or developer message cannot say of a part.
     fn report_told(&mut self, part: &Part<'_>) {
-        let lost = match &part.content {
-            Content::Media(media) => Some(piece_of(media)),
-            Content::Other { raw, .. } => Some(raw.as_str()),
-            _ => None,
-        };
-        if let Some(piece) = lost.filter(|_| !self.own) {
-            self.report.piece(piece, Severity::Degrade, "only text instructs");
+        if matches!(part.content, Content::Media(_) | Content::Other { .. }) {
+            self.report.piece(part.content.piece(), Severity::Degrade, "only text instructs");
         }
         self.report_marks(part);
     }
@@ -210,7 +205,7 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
             (_, MediaSource::File(_)) => "a file at another vendor",
             _ => "a medium that Chat Completions does not take",
         };
-        self.report.piece(piece_of(media), Severity::Fatal, reason);
+        self.report.piece(media.piece(), Severity::Fatal, reason);
     }
 
     fn assistant(&mut self, turn: &'m Turn<'a>, items: &mut ArrayWriter<'_>) {
@@ -261,7 +256,7 @@ impl<'m, 'a> Messages<'m, 'a, '_> {
             },
             Content::Media(media) => {
                 let reason = "no media of an assistant in Chat Completions";
-                self.report.piece(piece_of(media), Severity::Degrade, reason);
+                self.report.piece(media.piece(), Severity::Degrade, reason);
                 return None;
             }
             Content::ToolResult(_) => return None,

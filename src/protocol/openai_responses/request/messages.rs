@@ -24,7 +24,7 @@ pub(super) fn write_instructions(
             match &part.content {
                 Content::Text { text, .. } | Content::Refusal(text) if text.is_empty() => {}
                 Content::Text { text, .. } | Content::Refusal(text) => words.push(text.borrow()),
-                other => report.piece(piece_of(other), Severity::Degrade, "only text instructs"),
+                other => report.piece(other.piece(), Severity::Degrade, "only text instructs"),
             }
         }
         report.rest(&it.rest);
@@ -137,7 +137,7 @@ impl<'m, 'a> Items<'_, '_> {
         if result.is_error == Some(true) {
             let reason = "a failed result is only its text in Responses";
             // The id may be that of the call.
-            let piece = result.parts.first().map(|part| piece_of(&part.content));
+            let piece = result.parts.first().map(|part| part.content.piece());
             let piece = piece.unwrap_or(result.call_id.escaped());
             self.report.piece(piece, Severity::Degrade, reason);
         }
@@ -175,7 +175,7 @@ impl<'m, 'a> Items<'_, '_> {
             Content::Refusal(text) => pieces.push(Piece::Text(text)),
             Content::Media(_) if side == Side::Output => {
                 let reason = "no media of an assistant in Responses";
-                self.report.piece(piece_of(&part.content), Severity::Degrade, reason);
+                self.report.piece(part.content.piece(), Severity::Degrade, reason);
             }
             Content::Media(media) => self.collect_media(media, part, pieces),
             Content::Other { raw, .. } => {
@@ -220,7 +220,7 @@ impl<'m, 'a> Items<'_, '_> {
             }
             _ => "a medium that Responses does not take",
         };
-        self.report.piece(piece_of(&part.content), Severity::Fatal, reason);
+        self.report.piece(part.content.piece(), Severity::Fatal, reason);
     }
 
     fn lose_title(&mut self, media: &Media<'_>) {
@@ -249,25 +249,6 @@ fn report_marks(part: &Part<'_>, report: &mut Reporter<'_>) {
         report.piece(mark.as_str(), Severity::Ignore, "no cache marks in Responses");
     }
     report.rest(&part.rest);
-}
-
-/// What of the source document a part is named by in a report.
-fn piece_of<'m>(content: &'m Content<'_>) -> &'m str {
-    match content {
-        Content::Media(media) => match &media.source {
-            MediaSource::Url(text)
-            | MediaSource::File(text)
-            | MediaSource::Base64 { data: text, .. }
-            | MediaSource::Text { data: text, .. } => text.escaped(),
-            MediaSource::Other(raw) => raw.as_str(),
-            MediaSource::Parts { .. } => "",
-        },
-        Content::Other { raw, .. } => raw.as_str(),
-        Content::Text { text, .. } | Content::Refusal(text) => text.escaped(),
-        Content::ToolCall(call) => call.id.escaped(),
-        Content::ToolResult(result) => result.call_id.escaped(),
-        Content::Reasoning { text, .. } => text.as_ref().map(JsonStr::escaped).unwrap_or_default(),
-    }
 }
 
 fn write_call(call: &ToolCall<'_>, item: &mut ObjectWriter<'_>) {
