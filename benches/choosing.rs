@@ -2,11 +2,23 @@
 //!
 //! `cargo bench --bench choosing` prints one table. Best of many runs, because machines are noisy.
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{Layer, Service};
+use tower_llm_gateway::ChannelLayer;
+use tower_llm_gateway::context::{Exchange, RequestFacts, Upstream};
+use tower_llm_gateway::layer::channel::{self, Channel, Channels, Policy};
 use tower_llm_gateway::layer::key_pool::{KeyPool, Settings, Strategy};
+use tower_llm_gateway::protocol::Protocol;
 use tower_llm_gateway::protocol::model::{Fault, FaultKind, FaultOrigin};
 
 const COUNTS: [usize; 3] = [1, 10, 1000];
@@ -70,7 +82,78 @@ fn key_pools() {
     }
 }
 
+/// Answers at once, with nothing.
+#[derive(Clone)]
+struct Inner;
+
+impl<B> Service<Request<B>> for Inner {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        black_box(request);
+        ready(Ok(Response::new(Full::default())))
+    }
+}
+
+/// A request of a conversation, whose body an outer layer has read.
+fn request(exchange: &Exchange) -> Request<Full<Bytes>> {
+    exchange.update(|facts| facts.attempts.clear());
+    let mut request = Request::post("/v1/messages").body(Full::default()).expect("a request");
+    request.extensions_mut().insert(exchange.clone());
+    request
+}
+
+/// One request through a service that never waits.
+fn through<S>(service: &mut S, exchange: &Exchange)
+where
+    S: Service<Request<Full<Bytes>>>,
+{
+    let call = pin!(service.call(request(exchange)));
+    let done = call.poll(&mut Context::from_waker(Waker::noop()));
+    assert!(done.is_ready(), "it never waits");
+}
+
+fn channels() {
+    let conversation = |user: Option<&str>| {
+        let exchange = Exchange::default();
+        let user = user.map(Into::into);
+        exchange.update(|facts| facts.request = Some(RequestFacts { user, ..Default::default() }));
+        exchange
+    };
+    let (anybody, somebody) = (conversation(None), conversation(Some("user")));
+    row("no layer at all", 0, || through(&mut Inner, &anybody));
+    for (name, strategy, exchange) in [
+        ("channel, priority", channel::Strategy::Priority, &anybody),
+        ("channel, affinity", channel::Strategy::Priority, &somebody),
+        ("channel, weighted", channel::Strategy::Weighted, &anybody),
+        ("channel, least latency", channel::Strategy::LeastLatency, &anybody),
+        ("channel, round robin", channel::Strategy::RoundRobin, &anybody),
+    ] {
+        for count in COUNTS {
+            let list = (0..count).map(|n| {
+                let base = format!("https://h{n}.example");
+                Channel::new(
+                    format!("c{n}"),
+                    Upstream::new(&base, Protocol::Anthropic).expect("a URL"),
+                )
+            });
+            let policy = Policy::default().strategy(strategy);
+            let channels = Channels::with_policy(policy, list).expect("channels");
+            let mut service = ChannelLayer::new(channels).layer(Inner);
+            // Chosen, called, answered and judged: all that a request does.
+            row(name, count, || through(&mut service, exchange));
+        }
+    }
+}
+
 fn main() {
     println!("{:<40} {:>6} {:>12} {:>14}", "a choice", "among", "ns", "allocations");
     key_pools();
+    channels();
 }

@@ -13,6 +13,7 @@
 //! | [`StatsLayer`] | counts, times, reads the usage out of passing bytes |
 //! | [`ApiKeyAuthLayer`] | who calls; strips the caller's key |
 //! | [`SystemPromptLayer`] | splices the system prompt of whatever protocol is spoken |
+//! | `ChannelLayer` (feature `channel`) | which upstream: promotion, affinity, priority, breakers |
 //! | `KeyPoolLayer` (feature `key-pool`) | leases a key, learns from how it fares |
 //! | [`ProviderTranslateLayer`] | URL, credential, model and protocol of the upstream |
 //! | [`HopByHopFilterLayer`] | headers that end at a proxy, `Host`, `X-Forwarded-For` |
@@ -79,6 +80,8 @@ pub struct Readme;
 pub use error::BoxError;
 pub use layer::api_key_auth::ApiKeyAuthLayer;
 pub use layer::catch_error::CatchErrorLayer;
+#[cfg(feature = "channel")]
+pub use layer::channel::ChannelLayer;
 #[cfg(feature = "failover")]
 pub use layer::first_event::FirstEventLayer;
 pub use layer::hop_by_hop::HopByHopFilterLayer;

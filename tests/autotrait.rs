@@ -7,8 +7,8 @@ use http_body_util::Full;
 use tower_llm_gateway::body::{Collect, GuardBody, RewriteBody};
 use tower_llm_gateway::context::{Exchange, Principal, Upstream};
 use tower_llm_gateway::layer::{
-    api_key_auth::ApiKeyAuth, catch_error::CatchError, hop_by_hop::HopByHopFilter, key_pool,
-    provider_translate, stats, system_prompt,
+    api_key_auth::ApiKeyAuth, catch_error::CatchError, channel, hop_by_hop::HopByHopFilter,
+    key_pool, provider_translate, stats, system_prompt,
 };
 use tower_llm_gateway::protocol::report::TranslationReport;
 use tower_llm_gateway::protocol::translate::Transcoder;
@@ -24,6 +24,7 @@ fn value<T: Send + Sync + Unpin>() {}
 fn layers_and_services() {
     service::<ApiKeyAuthLayer>();
     service::<CatchErrorLayer>();
+    service::<ChannelLayer>();
     service::<HopByHopFilterLayer>();
     service::<KeyPoolLayer>();
     service::<ProviderTranslateLayer>();
@@ -31,6 +32,7 @@ fn layers_and_services() {
     service::<SystemPromptLayer>();
     service::<ApiKeyAuth<(), ()>>();
     service::<CatchError<()>>();
+    service::<channel::ChannelService<()>>();
     service::<HopByHopFilter<()>>();
     service::<key_pool::KeyPoolService<()>>();
     service::<key_pool::KeyPool>();
@@ -59,4 +61,6 @@ fn values() {
     value::<TranslationReport>();
     value::<stats::Stats>();
     value::<key_pool::Lease>();
+    value::<channel::Channels>();
+    value::<channel::Channel>();
 }

@@ -46,7 +46,7 @@ pub struct Facts<'a> {
     /// Whether a stream is asked for: in the body, for Gemini in the path, for DashScope in the
     /// headers.
     pub stream: bool,
-    /// The end user: `metadata.user_id` (Messages), else `safety_identifier`, else `user`.
+    /// The end user: `metadata.user_id` (Messages, Responses), else `safety_identifier`, else `user`.
     pub user: Option<JsonStr<'a>>,
     /// `prompt_cache_key`.
     pub cache_key: Option<JsonStr<'a>>,
@@ -99,7 +99,9 @@ impl<'a> Outline<'a> {
 
     fn metadata_user(&self) -> Result<Option<JsonStr<'a>>, EditError> {
         match (self.protocol, self.root.get("metadata")?) {
-            (Protocol::Anthropic, Some(metadata)) if metadata.text.starts_with('{') => {
+            (Protocol::Anthropic | Protocol::OpenAiResponses, Some(metadata))
+                if metadata.text.starts_with('{') =>
+            {
                 let metadata = Object::of(&metadata, &["user_id"])?;
                 Ok(metadata.get("user_id")?.and_then(|item| item.as_str()))
             }

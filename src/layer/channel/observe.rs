@@ -1,0 +1,106 @@
+//! The guard of one request, from its channel to the last byte of its answer.
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use tower_service::Service;
+
+use super::ask::Asking;
+use super::health::Outcome;
+use super::shared::Lease;
+use crate::body::{BodyEnd, Observe};
+use crate::context::{Attempt, AttemptId, Exchange};
+use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
+
+/// Holds the place at a channel for as long as an answer lasts, and tells how it went.
+#[derive(Debug)]
+pub struct ResponseObserver {
+    lease: Lease,
+    exchange: Exchange,
+    attempt: AttemptId,
+}
+
+impl ResponseObserver {
+    /// Calls the inner service with its channel.
+    pub(super) fn call<S, B>(
+        asking: &Asking,
+        lease: Lease,
+        inner: &mut S,
+        mut request: Request<B>,
+    ) -> (S::Future, Self)
+    where
+        S: Service<Request<B>>,
+    {
+        let choice = &lease.choice;
+        let (channel, reason) = (choice.channel.clone(), choice.reason.as_str());
+        tracing::debug!(channel = channel.as_str(), reason, "channel chosen");
+        request.extensions_mut().insert(choice.upstream.clone());
+        request.extensions_mut().insert(channel.clone());
+        asking.exchange.update_attempt(asking.attempt, |attempt| {
+            attempt.channel = Some(channel);
+            attempt.more_channels = choice.more_channels;
+        });
+        let (exchange, attempt) = (asking.exchange.clone(), asking.attempt);
+        (inner.call(request), Self { lease, exchange, attempt })
+    }
+
+    /// The head of the answer is here.
+    pub(super) fn answered<B>(&mut self, response: &Response<B>) {
+        let status = response.status();
+        let told = response.extensions().get::<Fault>().copied().or_else(|| by_status(status));
+        let (fault, more_keys) = self.tell(|attempt| {
+            attempt.status.get_or_insert(status);
+            attempt.fault = attempt.fault.or(told);
+        });
+        match told.or(fault) {
+            Some(fault) => self.lease.report(Outcome::of(fault, more_keys)),
+            None => self.lease.answered(),
+        }
+    }
+
+    /// The inner service gave an error instead of an answer.
+    pub(super) fn failed(mut self) {
+        self.broke();
+    }
+
+    fn broke(&mut self) {
+        let kind = FaultKind::Transport;
+        let broken = Fault::new(kind, kind.status(), FaultOrigin::Transport);
+        let (fault, more_keys) = self.tell(|attempt| {
+            attempt.fault.get_or_insert(broken);
+        });
+        self.lease.report(Outcome::of(fault.unwrap_or(broken), more_keys));
+    }
+
+    /// Writes into the attempt, and reads what is known of it by then: its fault, and whether
+    /// there are more keys.
+    fn tell(&self, write: impl FnOnce(&mut Attempt)) -> (Option<Fault>, bool) {
+        self.exchange.update_attempt(self.attempt, write);
+        self.exchange.read(|facts| {
+            let attempt = facts.attempts.get(self.attempt.index());
+            let more_keys = attempt.is_some_and(|attempt| attempt.more_keys);
+            (attempt.and_then(|attempt| attempt.fault), more_keys)
+        })
+    }
+}
+
+fn by_status(status: StatusCode) -> Option<Fault> {
+    let kind = FaultKind::from_status(status);
+    (status.as_u16() >= 400).then(|| Fault::new(kind, status, FaultOrigin::Upstream))
+}
+
+impl Observe for ResponseObserver {
+    fn data(&mut self, _data: &Bytes) {}
+
+    fn end(&mut self, end: BodyEnd) {
+        if end == BodyEnd::Failed {
+            return self.broke();
+        }
+        let outcome = match self.tell(|_| {}) {
+            (Some(fault), more_keys) => Outcome::of(fault, more_keys),
+            (None, _) if end.is_whole() => Outcome::Success,
+            // The caller left, which says nothing of the channel.
+            (None, _) => Outcome::Nothing,
+        };
+        self.lease.report(outcome);
+    }
+}
