@@ -17,7 +17,7 @@
 //! | `KeyPoolLayer` (feature `key-pool`) | leases a key, learns from how it fares |
 //! | [`ProviderTranslateLayer`] | URL, credential, model and protocol of the upstream |
 //! | [`HopByHopFilterLayer`] | headers that end at a proxy, `Host`, `X-Forwarded-For` |
-//! | [`FirstEventLayer`](layer::first_event) | holds an answer until it has begun well; whose fault it is if not |
+//! | `FirstEventLayer` (feature `failover`) | holds an answer until it has begun well; whose fault it is if not |
 //! | [`CatchErrorLayer`] | a failed connection becomes a response |
 //!
 //! They never import each other: they meet in `http` itself and in [`context`], whose values are

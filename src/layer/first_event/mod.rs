@@ -59,6 +59,7 @@
 //!
 //! # Buffering
 //!
+//! Waiting needs a tokio runtime with its timer; an answer that is all there at once does not.
 //! Frames are held as they came and passed on uncopied; the pieces of an error are joined once.
 //! After that one incremental scan looks at what passes, in bounded memory: see
 //! [`scan`](crate::protocol::scan).

@@ -554,3 +554,35 @@ fn chunks_of_words_alone_are_passed_over() {
         assert_eq!(chunk_matters(chunk.as_bytes()), matters, "{chunk}");
     }
 }
+
+/// An answer that is all there is never taken for one that was cut, and one that was cut is found.
+#[test]
+fn whole_answers_are_complete() {
+    for (protocol, case, bytes, stream) in corpus() {
+        let end = bytes.trim_ascii_end().len();
+        let seen = |bytes: &[u8]| {
+            let mut observer =
+                if stream { Observer::events(protocol) } else { Observer::document(protocol) };
+            observer.push(bytes);
+            observer.finish();
+            (observer.is_complete(), observer.observed().error.is_some())
+        };
+        let (complete, failed) = seen(&bytes);
+        assert!(complete || failed, "{case}");
+        if !stream {
+            assert!(!seen(&bytes[..end - 1]).0, "cut {case}");
+        }
+    }
+}
+
+#[test]
+fn the_event_of_an_error_is_kept() {
+    let mut observer = Observer::events(OpenAiChat);
+    observer.push(b"data: {\"choices\":[]}\n\ndata: {\"error\":{\"message\":\"m\"}}\n\ndata: {\"error\":1}\n\n");
+    assert_eq!(observer.error_event(), Some(r#"{"error":{"message":"m"}}"#));
+    let mut observer = Observer::events(OpenAiChat);
+    let long = "m".repeat(MAX_ERROR_EVENT);
+    observer.push(format!("data: {{\"error\":{{\"message\":\"{long}\"}}}}\n\n").as_bytes());
+    assert!(observer.observed().error.is_some());
+    assert_eq!(observer.error_event(), None);
+}
