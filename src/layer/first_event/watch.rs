@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode};
 
 use crate::body::{JSON, is_encoded, is_event_stream, media_type};
-use crate::context::{AttemptId, Exchange};
+use crate::context::{Attempt, AttemptId, Exchange};
 use crate::error::TransportKind;
 use crate::protocol::Protocol;
 use crate::protocol::classify::{Classify, Evidence};
@@ -214,10 +214,7 @@ impl Watch {
 
     fn has_alternative(&self) -> bool {
         self.exchange.read(|facts| {
-            facts
-                .attempts
-                .get(self.attempt.index())
-                .is_some_and(|attempt| attempt.has_alternative())
+            facts.attempts.get(self.attempt.index()).is_some_and(Attempt::has_alternative)
         })
     }
 
