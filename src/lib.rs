@@ -13,6 +13,7 @@
 //! | [`StatsLayer`] | counts, times, reads the usage out of passing bytes |
 //! | [`ApiKeyAuthLayer`] | who calls; strips the caller's key |
 //! | [`SystemPromptLayer`] | splices the system prompt of whatever protocol is spoken |
+//! | `FailoverLayer` (feature `failover`) | repeats a failed request elsewhere |
 //! | `ChannelLayer` (feature `channel`) | which upstream: promotion, affinity, priority, breakers |
 //! | `KeyPoolLayer` (feature `key-pool`) | leases a key, learns from how it fares |
 //! | [`ProviderTranslateLayer`] | URL, credential, model and protocol of the upstream |
@@ -82,6 +83,8 @@ pub use layer::api_key_auth::ApiKeyAuthLayer;
 pub use layer::catch_error::CatchErrorLayer;
 #[cfg(feature = "channel")]
 pub use layer::channel::ChannelLayer;
+#[cfg(feature = "failover")]
+pub use layer::failover::FailoverLayer;
 #[cfg(feature = "failover")]
 pub use layer::first_event::FirstEventLayer;
 pub use layer::hop_by_hop::HopByHopFilterLayer;

@@ -7,8 +7,8 @@ use http_body_util::Full;
 use tower_llm_gateway::body::{Collect, GuardBody, RewriteBody};
 use tower_llm_gateway::context::{Exchange, Principal, Upstream};
 use tower_llm_gateway::layer::{
-    api_key_auth::ApiKeyAuth, catch_error::CatchError, channel, hop_by_hop::HopByHopFilter,
-    key_pool, provider_translate, stats, system_prompt,
+    api_key_auth::ApiKeyAuth, catch_error::CatchError, channel, failover,
+    hop_by_hop::HopByHopFilter, key_pool, provider_translate, stats, system_prompt,
 };
 use tower_llm_gateway::protocol::report::TranslationReport;
 use tower_llm_gateway::protocol::translate::Transcoder;
@@ -25,6 +25,7 @@ fn layers_and_services() {
     service::<ApiKeyAuthLayer>();
     service::<CatchErrorLayer>();
     service::<ChannelLayer>();
+    service::<FailoverLayer>();
     service::<HopByHopFilterLayer>();
     service::<KeyPoolLayer>();
     service::<ProviderTranslateLayer>();
@@ -33,6 +34,7 @@ fn layers_and_services() {
     service::<ApiKeyAuth<(), ()>>();
     service::<CatchError<()>>();
     service::<channel::ChannelService<()>>();
+    service::<failover::Failover<()>>();
     service::<HopByHopFilter<()>>();
     service::<key_pool::KeyPoolService<()>>();
     service::<key_pool::KeyPool>();

@@ -7,6 +7,8 @@ use http::HeaderMap;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
+use super::RewriteBody;
+
 pin_project! {
     /// Reads a whole body into memory, up to a limit.
     ///
@@ -31,6 +33,7 @@ pin_project! {
         limit: usize,
         single: Bytes,
         joined: BytesMut,
+        excess: Bytes,
         trailers: Option<HeaderMap>,
     }
 }
@@ -47,7 +50,8 @@ pub struct Collected {
 /// Why a body was not read to its end.
 #[derive(Debug)]
 pub enum CollectError<E> {
-    /// It is larger than the limit. Nothing beyond the limit was kept.
+    /// It is larger than the limit. At most one frame beyond it was read; see
+    /// [`Collect::resume`].
     TooLarge,
     /// It failed.
     Body(E),
@@ -67,7 +71,28 @@ impl<E: std::error::Error + 'static> std::error::Error for CollectError<E> {}
 impl<B> Collect<B> {
     /// Reads `body`; `limit` is in bytes, and a body of exactly so many is still taken.
     pub fn new(body: B, limit: usize) -> Self {
-        Self { body, limit, single: Bytes::new(), joined: BytesMut::new(), trailers: None }
+        let (single, excess) = (Bytes::new(), Bytes::new());
+        Self { body, limit, single, joined: BytesMut::new(), excess, trailers: None }
+    }
+
+    /// The whole body after all, where it was larger than the limit: what was read, and then the
+    /// rest of it, frame by frame.
+    ///
+    /// ```
+    /// use http_body_util::{BodyExt, Full};
+    /// use tower_llm_gateway::body::{Collect, CollectError};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let mut collect = Collect::new(Full::new(bytes::Bytes::from("hello")), 4);
+    /// assert!(matches!((&mut collect).await, Err(CollectError::TooLarge)));
+    /// let body = collect.resume().collect().await.unwrap();
+    /// assert_eq!(body.to_bytes(), "hello");
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn resume(self) -> RewriteBody<B> {
+        let read = if self.joined.is_empty() { self.single } else { self.joined.freeze() };
+        RewriteBody::resumed([read, self.excess], self.body)
     }
 }
 
@@ -91,6 +116,7 @@ impl<B: Body<Data = Bytes>> Future for Collect<B> {
             };
             let length = this.single.len() + this.joined.len();
             if data.len() > *this.limit - length {
+                *this.excess = data;
                 return Poll::Ready(Err(CollectError::TooLarge));
             }
             if length == 0 {
@@ -120,10 +146,11 @@ impl<B: Body<Data = Bytes>> Future for Collect<B> {
 #[cfg(test)]
 mod tests {
     use http_body::SizeHint;
+    use http_body_util::Full;
 
     use super::*;
     use crate::BoxError;
-    use crate::test_helpers::{Frames, Step};
+    use crate::test_helpers::{Frames, Step, steps};
 
     fn collect(frames: Frames, limit: usize) -> Result<Collected, CollectError<BoxError>> {
         tokio_test::block_on(Collect::new(frames, limit))
@@ -152,6 +179,34 @@ mod tests {
                 assert!(is_too_large(&collect(frames(), length - 1)), "{expected:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_too_large_can_go_on() {
+        let script = || [Step::from("hel"), "lo".into(), " wor".into(), Step::Pending, "ld".into()];
+        let trailer = Step::trailer("x", "y");
+        for limit in 0..11 {
+            let frames = Frames::new(script().into_iter().chain([trailer.clone()]));
+            let mut collect = Collect::new(frames, limit);
+            let result = tokio_test::block_on(&mut collect);
+            assert!(is_too_large(&result), "{limit}");
+            let mut body = collect.resume();
+            assert!(!body.is_end_stream());
+            let steps = steps(&mut body);
+            let data = steps.iter().filter_map(|step| match step {
+                Step::Data(data) => Some(&data[..]),
+                _ => None,
+            });
+            assert_eq!(data.collect::<Vec<_>>().concat(), b"hello world", "{limit}");
+            assert_eq!(steps.last(), Some(&trailer));
+        }
+    }
+
+    #[test]
+    fn a_resumed_body_knows_its_length() {
+        let mut collect = Collect::new(Full::new(Bytes::from("hello")), 3);
+        assert!(tokio_test::block_on(&mut collect).is_err());
+        assert_eq!(collect.resume().size_hint().exact(), Some(5));
     }
 
     #[test]

@@ -35,6 +35,7 @@ pin_project! {
     enum Inner<B> {
         Untouched { #[pin] body: B },
         Full { bytes: Bytes, trailers: Option<Box<HeaderMap>> },
+        Resumed { read: [Bytes; 2], #[pin] body: B },
     }
 }
 
@@ -49,6 +50,11 @@ impl<B> RewriteBody<B> {
     #[must_use]
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         Self { inner: Inner::Full { bytes: bytes.into(), trailers: None } }
+    }
+
+    /// What was read of a body already, and the rest of it.
+    pub(super) fn resumed(read: [Bytes; 2], body: B) -> Self {
+        Self { inner: Inner::Resumed { read, body } }
     }
 
     /// These bytes and trailers.
@@ -80,6 +86,12 @@ impl<B: Body<Data = Bytes>> Body for RewriteBody<B> {
                         .map(Ok),
                 )
             }
+            InnerProj::Resumed { read, body } => {
+                match read.iter_mut().find(|bytes| !bytes.is_empty()) {
+                    Some(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+                    None => body.poll_frame(cx),
+                }
+            }
         }
     }
 
@@ -87,6 +99,9 @@ impl<B: Body<Data = Bytes>> Body for RewriteBody<B> {
         match &self.inner {
             Inner::Untouched { body } => body.is_end_stream(),
             Inner::Full { bytes, trailers } => bytes.is_empty() && trailers.is_none(),
+            Inner::Resumed { read, body } => {
+                read.iter().all(Bytes::is_empty) && body.is_end_stream()
+            }
         }
     }
 
@@ -94,6 +109,16 @@ impl<B: Body<Data = Bytes>> Body for RewriteBody<B> {
         match &self.inner {
             Inner::Untouched { body } => body.size_hint(),
             Inner::Full { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
+            Inner::Resumed { read, body } => {
+                let read = read.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+                let rest = body.size_hint();
+                let mut hint = SizeHint::new();
+                hint.set_lower(rest.lower().saturating_add(read));
+                if let Some(upper) = rest.upper() {
+                    hint.set_upper(upper.saturating_add(read));
+                }
+                hint
+            }
         }
     }
 }

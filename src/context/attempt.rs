@@ -9,6 +9,9 @@ pub const MAX_ATTEMPTS: usize = 64;
 
 /// One call to an upstream, as far as the layers that took part in it have told.
 ///
+/// One that has neither status nor fault is still on its way, or was given up: the caller left, or
+/// another attempt was faster.
+///
 /// Each layer writes its own members: who repeats requests says whether it would once more, who
 /// chooses a channel or a key says which and whether others are left, who sees the answer says how
 /// it went. So a layer inside knows whether anything would be gained by holding an answer back.

@@ -104,6 +104,8 @@ pub struct ExchangeFacts {
     pub request: Option<RequestFacts>,
     /// The model asked of the upstream, after mapping.
     pub upstream_model: Option<Arc<str>>,
+    /// Whether the request was kept, so that it could be sent again; unknown where nobody would.
+    pub replayable: Option<bool>,
     /// Calls to upstreams, at most [`MAX_ATTEMPTS`].
     pub attempts: Vec<Attempt>,
     /// Tokens spent, as far as known.

@@ -1,0 +1,299 @@
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{Extensions, HeaderValue, Request, Response, StatusCode, request};
+use tokio::time::Instant;
+
+use super::budget::Purse;
+use super::layer::{Config, Terminal};
+use super::policy::{self, Elsewhere, Next, Repeats};
+use crate::body::{Collected, RewriteBody, refuse_with_status};
+use crate::context::{Attempt, AttemptId, ChannelId, Exchange};
+use crate::protocol::model::{ApiError, Fault, FaultKind, FaultOrigin};
+use crate::protocol::{Protocol, retry_after};
+
+/// A request that can be sent again.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) parts: request::Parts,
+    pub(super) body: Collected,
+}
+
+impl Kept {
+    pub(super) fn request<B>(self) -> Request<RewriteBody<B>> {
+        Request::from_parts(self.parts, RewriteBody::collected(self.body))
+    }
+}
+
+/// The books of one request: which attempts were made, how they failed, what may follow.
+#[derive(Debug)]
+pub(super) struct Run<R, E> {
+    config: Arc<Config>,
+    exchange: Exchange,
+    /// The caller's.
+    protocol: Protocol,
+    repeats: Repeats,
+    stream: bool,
+    /// `None` once it cannot be sent again.
+    kept: Option<Kept>,
+    made: Vec<AttemptId>,
+    purse: Purse,
+    deadline: Option<Instant>,
+    last: Option<(AttemptId, Fault)>,
+    /// The most telling one.
+    failure: Option<(Fault, Result<R, E>)>,
+    /// The shortest time that one of the failed upstreams asked for.
+    retry_after: Option<Duration>,
+}
+
+impl<C, E> Run<Response<C>, E> {
+    /// Begins. What is not `kept` has one attempt.
+    pub(super) fn new(
+        config: Arc<Config>,
+        exchange: Exchange,
+        protocol: Protocol,
+        repeats: Repeats,
+        kept: Option<Kept>,
+    ) -> Self {
+        if let Some(budget) = &config.budget {
+            budget.deposit();
+        }
+        let stream = exchange.update(|facts| {
+            facts.replayable = Some(kept.is_some());
+            facts.request.as_ref().is_some_and(|request| request.stream)
+        });
+        Self {
+            deadline: config.deadline.and_then(|limit| Instant::now().checked_add(limit)),
+            config,
+            exchange,
+            protocol,
+            repeats,
+            stream,
+            kept,
+            made: Vec::new(),
+            purse: Purse::default(),
+            last: None,
+            failure: None,
+            retry_after: None,
+        }
+    }
+
+    /// When the commit point must be reached.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The request of a further attempt, if there can be one.
+    pub(super) fn request<B>(&self) -> Option<Request<RewriteBody<B>>> {
+        self.kept.clone().map(Kept::request)
+    }
+
+    /// Begins an attempt of a request with these extensions.
+    pub(super) fn begin(&mut self, extensions: &mut Extensions) -> AttemptId {
+        let id = self.exchange.begin_attempt(extensions);
+        self.made.push(id);
+        if self.made.len() >= self.config.max_attempts {
+            self.kept = None;
+        }
+        let may_repeat = self.kept.is_some()
+            && self.repeats == Repeats::Always
+            && self.deadline.is_none_or(|deadline| Instant::now() < deadline)
+            && self.config.budget.as_ref().is_none_or(|budget| self.purse.could_pay(budget));
+        self.exchange.update_attempt(id, |attempt| attempt.may_repeat = may_repeat);
+        id
+    }
+
+    /// How long to wait for the attempt that begins now until a second one is started beside it.
+    pub(super) fn hedge_delay(&self) -> Option<Duration> {
+        let latencies = self.config.latencies.as_ref()?;
+        self.kept.as_ref()?;
+        (self.repeats == Repeats::Always).then(|| latencies.delay(self.stream, Instant::now()))?
+    }
+
+    /// Whether a second attempt may start beside this one, which is slow. Pays for it.
+    pub(super) fn may_hedge(&mut self, slow: AttemptId) -> bool {
+        self.elsewhere(slow) != Elsewhere::Nowhere && self.kept.is_some() && self.pay()
+    }
+
+    /// How an attempt ended: the answer, if it is one for the caller.
+    pub(super) fn landed(
+        &mut self,
+        id: AttemptId,
+        began: Instant,
+        outcome: Result<Response<C>, E>,
+    ) -> Option<Result<Response<RewriteBody<C>>, E>> {
+        let fault = fault_of(&outcome);
+        let status = outcome.as_ref().ok().map(Response::status);
+        self.exchange.update_attempt(id, |attempt| {
+            attempt.status = attempt.status.or(status);
+            attempt.fault = attempt.fault.or(fault);
+        });
+        match fault {
+            Some(fault) if fault.moves_on => {
+                self.remember(id, fault, outcome);
+                None
+            }
+            Some(fault) => {
+                self.exchange.update(|facts| facts.fault = facts.fault.or(Some(fault)));
+                Some(passed(outcome))
+            }
+            None => {
+                if let Some(latencies) = &self.config.latencies {
+                    let now = Instant::now();
+                    latencies.record(self.stream, now.saturating_duration_since(began), now);
+                }
+                Some(passed(outcome))
+            }
+        }
+    }
+
+    fn remember(&mut self, id: AttemptId, fault: Fault, outcome: Result<Response<C>, E>) {
+        tracing::warn!(
+            attempt = self.made.len(),
+            channel = self
+                .read(id, |attempt| attempt.channel.clone())
+                .flatten()
+                .as_ref()
+                .map(ChannelId::as_str),
+            fault = fault.kind.as_str(),
+            "attempt failed"
+        );
+        // What the answer of this attempt said is not what the caller will see.
+        self.exchange.update(|facts| (facts.fault, facts.usage, facts.stop) = (None, None, None));
+        self.last = Some((id, fault));
+        let waits = [self.retry_after, fault.retry_after];
+        self.retry_after = waits.into_iter().flatten().min();
+        let weight = policy::weight(&fault);
+        if self.failure.as_ref().is_none_or(|(known, _)| policy::weight(known) <= weight) {
+            self.failure = Some((fault, outcome));
+        }
+    }
+
+    /// The inner service broke before it could be called once more.
+    pub(super) fn broke(&mut self, error: E) {
+        self.kept = None;
+        let outcome = Err(error);
+        if let (Some(fault), Some((id, _))) = (fault_of(&outcome), self.last) {
+            self.remember(id, fault, outcome);
+        }
+    }
+
+    /// What follows, once no attempt is on its way. Pays for a repeat.
+    pub(super) fn next(&mut self) -> Next {
+        let Some((id, fault)) = self.last.filter(|(_, fault)| self.repeats.after(fault)) else {
+            return Next::Stop;
+        };
+        if self.kept.is_none() {
+            return Next::Stop;
+        }
+        let repeats = u32::try_from(self.made.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let elsewhere = self.elsewhere(id);
+        let next = policy::next(&fault, elsewhere, self.config.backoff, repeats, fastrand::f64());
+        let pause = match next {
+            Next::Stop => return Next::Stop,
+            Next::Now => Duration::ZERO,
+            Next::After(pause) => pause,
+        };
+        let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left <= pause) || !self.pay() {
+            return Next::Stop;
+        }
+        next
+    }
+
+    /// The answer where no further attempt follows.
+    pub(super) fn last_answer(&mut self) -> Result<Response<RewriteBody<C>>, E> {
+        if let Some((fault, outcome)) = self.failure.take() {
+            // A single refusal says all that there is to say.
+            let tells = fault.origin == FaultOrigin::Upstream || self.made.len() == 1;
+            if tells && self.config.terminal == Terminal::Upstream {
+                self.exchange.update(|facts| facts.fault = Some(fault));
+                let mut answer = passed(outcome);
+                if let (Ok(response), Some(wait)) = (&mut answer, self.retry_after) {
+                    let wait = HeaderValue::from(wait.as_secs_f64().ceil() as u64);
+                    response.headers_mut().entry(RETRY_AFTER).or_insert(wait);
+                }
+                return answer;
+            }
+        }
+        Ok(self.refuse(FaultKind::Overloaded, StatusCode::SERVICE_UNAVAILABLE))
+    }
+
+    /// The answer where the deadline has passed while these attempts were on their way.
+    pub(super) fn too_late(
+        &mut self,
+        flying: impl Iterator<Item = AttemptId>,
+    ) -> Result<Response<RewriteBody<C>>, E> {
+        let fault = Some(Fault::gateway(FaultKind::Timeout));
+        for id in flying {
+            self.exchange.update_attempt(id, |attempt| attempt.fault = attempt.fault.or(fault));
+        }
+        if self.failure.is_some() {
+            return self.last_answer();
+        }
+        Ok(self.refuse(FaultKind::Timeout, StatusCode::GATEWAY_TIMEOUT))
+    }
+
+    fn refuse(&self, kind: FaultKind, status: StatusCode) -> Response<RewriteBody<C>> {
+        let (status, message) = match self.config.terminal {
+            Terminal::Upstream => (status, self.tried()),
+            Terminal::Generic => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "all upstream channels are currently unavailable".to_owned(),
+            ),
+        };
+        let mut error = ApiError::new(kind, message);
+        error.retry_after = self.retry_after;
+        let response = refuse_with_status(Some(self.protocol), status, &error);
+        let fault = response.extensions().get::<Fault>().copied();
+        self.exchange.update(|facts| facts.fault = fault);
+        response
+    }
+
+    /// What was tried, in words for the caller: channels and kinds of faults, never keys.
+    fn tried(&self) -> String {
+        let mut text = String::from("no upstream gave an answer; tried");
+        for (number, id) in self.made.iter().enumerate() {
+            self.read(*id, |attempt| {
+                let comma = if number == 0 { "" } else { "," };
+                let channel = attempt.channel.as_ref().map_or("upstream", |id| id.as_str());
+                let fault = attempt.fault.map_or("no answer", |fault| fault.kind.as_str());
+                // Writing to a string cannot fail.
+                let _ = write!(text, "{comma} {channel}: {fault}");
+            });
+        }
+        text
+    }
+
+    fn elsewhere(&self, id: AttemptId) -> Elsewhere {
+        self.read(id, Elsewhere::of).unwrap_or(Elsewhere::Nowhere)
+    }
+
+    fn pay(&mut self) -> bool {
+        self.config.budget.as_ref().is_none_or(|budget| self.purse.pay(budget))
+    }
+
+    fn read<T>(&self, id: AttemptId, read: impl FnOnce(&Attempt) -> T) -> Option<T> {
+        self.exchange.read(|facts| facts.attempts.get(id.index()).map(read))
+    }
+}
+
+fn passed<C, E>(outcome: Result<Response<C>, E>) -> Result<Response<RewriteBody<C>>, E> {
+    outcome.map(|response| response.map(RewriteBody::untouched))
+}
+
+/// The fault that an inner layer found, else what the status tells.
+fn fault_of<C, E>(outcome: &Result<Response<C>, E>) -> Option<Fault> {
+    let Ok(response) = outcome else {
+        let kind = FaultKind::Transport;
+        return Some(Fault::new(kind, kind.status(), FaultOrigin::Transport));
+    };
+    let told = response.extensions().get::<Fault>().copied();
+    told.or_else(|| {
+        let fault = policy::by_status(response.status())?;
+        let retry_after = retry_after::read(response.headers(), fault.kind);
+        Some(Fault { retry_after, ..fault })
+    })
+}

@@ -1,0 +1,7 @@
+mod answers;
+mod cancel;
+mod hedge;
+mod kit;
+mod moves;
+mod random;
+mod requests;
