@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`StatsLayer`] | counts, times, reads the usage out of passing bytes |
 //! | [`ApiKeyAuthLayer`] | who calls; strips the caller's key |
+//! | `LimitLayer` (feature `limit`) | requests at once, their rate and their size |
 //! | [`SystemPromptLayer`] | splices the system prompt of whatever protocol is spoken |
 //! | `FailoverLayer` (feature `failover`) | repeats a failed request elsewhere |
 //! | `ChannelLayer` (feature `channel`) | which upstream: promotion, affinity, priority, breakers |
@@ -90,6 +91,8 @@ pub use layer::first_event::FirstEventLayer;
 pub use layer::hop_by_hop::HopByHopFilterLayer;
 #[cfg(feature = "key-pool")]
 pub use layer::key_pool::KeyPoolLayer;
+#[cfg(feature = "limit")]
+pub use layer::limit::LimitLayer;
 pub use layer::provider_translate::ProviderTranslateLayer;
 #[cfg(feature = "session")]
 pub use layer::session::SessionLayer;

@@ -8,7 +8,7 @@ use tower_llm_gateway::body::{Collect, GuardBody, RewriteBody};
 use tower_llm_gateway::context::{Exchange, Principal, Upstream};
 use tower_llm_gateway::layer::{
     api_key_auth::ApiKeyAuth, catch_error::CatchError, channel, failover,
-    hop_by_hop::HopByHopFilter, key_pool, provider_translate, stats, system_prompt,
+    hop_by_hop::HopByHopFilter, key_pool, limit, provider_translate, stats, system_prompt,
 };
 use tower_llm_gateway::protocol::report::TranslationReport;
 use tower_llm_gateway::protocol::translate::Transcoder;
@@ -28,6 +28,7 @@ fn layers_and_services() {
     service::<FailoverLayer>();
     service::<HopByHopFilterLayer>();
     service::<KeyPoolLayer>();
+    service::<LimitLayer>();
     service::<ProviderTranslateLayer>();
     service::<StatsLayer>();
     service::<SystemPromptLayer>();
@@ -39,6 +40,7 @@ fn layers_and_services() {
     service::<key_pool::KeyPoolService<()>>();
     service::<key_pool::KeyPool>();
     service::<key_pool::KeyPools>();
+    service::<limit::Limit<()>>();
     service::<provider_translate::ProviderTranslate<()>>();
     service::<stats::StatsService<()>>();
     service::<system_prompt::SystemPrompt<()>>();
@@ -50,6 +52,8 @@ fn bodies_are_unpin_when_the_inner_is() {
     value::<RewriteBody<Plain>>();
     value::<Collect<Plain>>();
     value::<GuardBody<Plain>>();
+    value::<limit::LimitedBody<Plain>>();
+    value::<limit::ResponseBody<Plain>>();
     value::<provider_translate::ResponseBody<Plain>>();
     value::<key_pool::ResponseBody<Plain>>();
 }
@@ -65,4 +69,5 @@ fn values() {
     value::<key_pool::Lease>();
     value::<channel::Channels>();
     value::<channel::Channel>();
+    value::<limit::Limits>();
 }
