@@ -34,36 +34,44 @@ use caller::Caller;
 use script::TURNS;
 use vendor::Vendor;
 
+/// A vendor's protocol and host.
+type Host = (Protocol, &'static str);
+
 /// All vendors, and which of them is asked now.
 #[derive(Default)]
 struct World {
-    vendors: HashMap<Protocol, Vendor>,
-    asked: Option<Protocol>,
+    vendors: HashMap<Host, Vendor>,
+    asked: Option<Host>,
     turn: usize,
 }
 
 impl World {
     fn answer(&mut self, path: &str, body: &[u8]) -> Result<(&'static str, String), String> {
-        let protocol = self.asked.unwrap();
+        let asked = self.asked.unwrap();
         let text = std::str::from_utf8(body).unwrap();
         for sign in ["llmx1.", "bGxteDEu"] {
             if text.contains(sign) {
                 return Err(format!("an envelope of the gateway came: {text}"));
             }
         }
-        let others = self.vendors.iter().filter(|(other, _)| **other != protocol);
+        let others = self.vendors.iter().filter(|(other, _)| **other != asked);
         for seal in others.flat_map(|(_, vendor)| &vendor.seals) {
             if text.contains(seal) {
                 return Err(format!("the seal {seal} of another vendor came: {text}"));
             }
         }
-        let vendor = self.vendors.get_mut(&protocol).unwrap();
+        let vendor = self.vendors.get_mut(&asked).unwrap();
         vendor.answer(path, &serde_json::from_str(text).unwrap(), self.turn)
     }
 }
 
 /// Leads a conversation in which `vendors` answer turn by turn.
 async fn converse(protocol: Protocol, vendors: [Protocol; TURNS], stream: bool) {
+    converse_at(protocol, vendors.map(|vendor| (vendor, "vendor")), stream).await;
+}
+
+/// The same with hosts.
+async fn converse_at(protocol: Protocol, vendors: [Host; TURNS], stream: bool) {
     let layer = [ProviderTranslateLayer::from_context()];
     let name = |turn| format!("{protocol} to {vendors:?}, stream: {stream}, turn {turn}");
     if let Err((turn, reason)) = converse_with(&layer, &["team"], protocol, vendors, stream).await {
@@ -77,20 +85,20 @@ async fn converse_with(
     layers: &[ProviderTranslateLayer],
     principals: &[&str],
     protocol: Protocol,
-    vendors: [Protocol; TURNS],
+    vendors: [Host; TURNS],
     stream: bool,
 ) -> Result<(), (usize, String)> {
     let name = format!("{protocol} to {vendors:?}, stream: {stream}");
     let mut caller = Caller::new(protocol, stream);
     let world = Arc::new(Mutex::new(World::default()));
     for vendor in vendors {
-        let keeps_all = caller.keeps_all() || vendor == protocol;
+        let keeps_all = caller.keeps_all() || vendor.0 == protocol;
         world
             .lock()
             .unwrap()
             .vendors
             .entry(vendor)
-            .or_insert_with(|| Vendor::new(vendor, keeps_all));
+            .or_insert_with(|| Vendor::new(vendor.0, vendor.1, keeps_all));
     }
     let inner = {
         let world = Arc::clone(&world);
@@ -105,7 +113,8 @@ async fn converse_with(
             (world.asked, world.turn) = (Some(vendor), turn);
         }
         let mut request = caller.request();
-        let upstream = Upstream::new("http://vendor", vendor).unwrap().key("key").unwrap();
+        let base = format!("http://{}", vendor.1);
+        let upstream = Upstream::new(&base, vendor.0).unwrap().key("key").unwrap();
         request.extensions_mut().insert(upstream);
         let principal = Principal::new(principals[turn % principals.len()]);
         let exchange = Exchange::of(request.extensions_mut());
@@ -195,7 +204,9 @@ async fn without_a_vault_chat_loses_the_thinking() {
     for vendor in [Anthropic, OpenAiResponses, Gemini] {
         for stream in [false, true] {
             let layer = [ProviderTranslateLayer::from_context().without_vault()];
-            let lost = converse_with(&layer, &["team"], OpenAiChat, [vendor; TURNS], stream).await;
+            let lost =
+                converse_with(&layer, &["team"], OpenAiChat, [(vendor, "vendor"); TURNS], stream)
+                    .await;
             assert_eq!(lost.map_err(|(turn, _)| turn), Err(1), "{vendor}");
         }
     }
@@ -204,7 +215,7 @@ async fn without_a_vault_chat_loses_the_thinking() {
 #[tokio::test]
 async fn no_one_gets_the_thinking_of_another_principal() {
     let layer = [ProviderTranslateLayer::from_context()];
-    let all = [Anthropic; TURNS];
+    let all = [(Anthropic, "vendor"); TURNS];
     let lost = converse_with(&layer, &["one", "two"], OpenAiChat, all, true).await;
     assert_eq!(lost.map_err(|(turn, _)| turn), Err(1));
     assert_eq!(converse_with(&layer, &["one"], OpenAiChat, all, true).await, Ok(()));
@@ -215,7 +226,7 @@ async fn layers_share_a_vault() {
     let vault = MemoryVault::new();
     let one = ProviderTranslateLayer::from_context().vault(Arc::new(vault.clone()));
     let two = ProviderTranslateLayer::from_context().vault(Arc::new(vault.clone()));
-    let all = [Gemini; TURNS];
+    let all = [(Gemini, "vendor"); TURNS];
     assert_eq!(converse_with(&[one, two], &["one"], OpenAiChat, all, false).await, Ok(()));
     assert_eq!(vault.len(), 3, "three turns have calls, and the first call of each is signed");
     // Two layers of their own do not.
@@ -231,6 +242,20 @@ async fn every_switch_of(caller: Protocol) {
             for stream in [false, true] {
                 converse(caller, [one, two, one, two, one], stream).await;
                 converse(caller, [one, one, one, two, two], stream).await;
+            }
+        }
+    }
+}
+
+/// Two vendors that speak the same: an envelope or a deposit tells whose it is.
+#[tokio::test]
+async fn vendors_of_one_protocol_are_told_apart() {
+    for protocol in Protocol::ALL {
+        let (one, two) = ((protocol, "one"), (protocol, "two"));
+        for caller in Protocol::ALL.into_iter().filter(|caller| *caller != protocol) {
+            for stream in [false, true] {
+                converse_at(caller, [one, two, one, two, one], stream).await;
+                converse_at(caller, [one, one, one, two, two], stream).await;
             }
         }
     }

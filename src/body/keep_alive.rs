@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep};
 ///
 /// The timer is made when there is first something to wait for, so a body that never waits needs
 /// no runtime. Afterwards a frame costs one look at the clock.
-pub(super) struct KeepAlive {
+pub(crate) struct KeepAlive {
     interval: Duration,
     last: Instant,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -20,19 +20,19 @@ pub(super) struct KeepAlive {
 
 impl KeepAlive {
     /// Tells of each `interval` of silence; one that is zero, or longer than a year, never comes.
-    pub(super) fn new(interval: Duration) -> Self {
+    pub(crate) fn new(interval: Duration) -> Self {
         const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
         let interval = if interval.is_zero() { LONGEST } else { interval.min(LONGEST) };
         Self { interval, last: Instant::now(), sleep: None }
     }
 
     /// Something was sent.
-    pub(super) fn sent(&mut self) {
+    pub(crate) fn sent(&mut self) {
         self.last = Instant::now();
     }
 
     /// Ready when nothing was sent for the interval; then it begins again.
-    pub(super) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Self { interval, last, sleep } = self;
         let sleep =
             sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(*last + *interval)));

@@ -7,7 +7,7 @@ use http::{HeaderValue, Uri};
 use super::Connection;
 use crate::protocol::dialect::{Dialect, SharedDialect};
 use crate::protocol::profile::Profiles;
-use crate::protocol::{Protocol, Target, is_version};
+use crate::protocol::{Protocol, Target, VendorTag, is_version};
 use crate::secret::Secret;
 
 /// Where requests go and what is spoken there.
@@ -43,6 +43,7 @@ struct Inner {
     profiles: Profiles,
     dialect: Option<SharedDialect>,
     connection: Connection,
+    vendor: VendorTag,
 }
 
 /// Which credential the upstream gets.
@@ -147,6 +148,7 @@ impl Upstream {
             return Err(BadUpstream::Extra);
         }
         Ok(Self(Arc::new(Inner {
+            vendor: VendorTag::of(authority.as_str()),
             scheme,
             authority,
             base_path: uri.path().trim_end_matches('/').into(),
@@ -221,6 +223,20 @@ impl Upstream {
     #[must_use]
     pub fn own_connection(&self) -> Connection {
         self.0.connection
+    }
+
+    /// Whose it is, by any name that stays the same: what a vendor seals (signatures of thinking,
+    /// encrypted reasoning) goes back to upstreams with its name only. Default the host and port,
+    /// so that this is needed where one vendor has several of them, or several vendors one.
+    #[must_use]
+    pub fn vendor(self, name: &str) -> Self {
+        self.with(|inner| inner.vendor = VendorTag::of(name))
+    }
+
+    /// Tells whose it is.
+    #[must_use]
+    pub fn vendor_tag(&self) -> VendorTag {
+        self.0.vendor
     }
 
     /// Its way of speaking.
@@ -453,6 +469,16 @@ mod tests {
         assert_eq!(map.resolve("claude"), Some("b"));
         assert_eq!(map.resolve(""), None);
         assert_eq!(map.resolve("haiku"), None);
+    }
+
+    #[test]
+    fn vendors_are_told_by_their_host_or_name() {
+        let at = |base: &str| Upstream::same_protocol(base).unwrap();
+        assert_eq!(at("https://h/v1").vendor_tag(), at("http://H/v2").vendor_tag());
+        assert_ne!(at("https://h").vendor_tag(), at("https://h:8080").vendor_tag());
+        let (one, two) = (at("https://a").vendor("Acme"), at("https://b").vendor("acme"));
+        assert_eq!(one.vendor_tag(), two.vendor_tag());
+        assert_ne!(at("https://a").vendor_tag(), at("https://b").vendor_tag());
     }
 
     #[test]

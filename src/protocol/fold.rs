@@ -155,7 +155,10 @@ impl Fold {
         for open in std::mem::take(&mut self.parts) {
             let candidate = open.candidate;
             let part = open.close();
-            self.candidate(candidate).parts.push(part);
+            let parts = &mut self.candidate(candidate).parts;
+            if !parts.last_mut().is_some_and(|before| completes(before, &part)) {
+                parts.push(part);
+            }
         }
         let mut logprobs = std::mem::take(&mut self.logprobs);
         while let Some((candidate, _)) = logprobs.first() {
@@ -232,6 +235,24 @@ impl Fold {
         });
         &mut candidates[at]
     }
+}
+
+/// Gives a call its arguments, if `part` is nothing else: some clones send a call in two, first its
+/// name, then a call without a name for the arguments.
+fn completes(before: &mut Part<'static>, part: &Part<'static>) -> bool {
+    let (Content::ToolCall(first), Content::ToolCall(second)) =
+        (&mut before.content, &part.content)
+    else {
+        return false;
+    };
+    let empty = |call: &ToolCall<'_>| matches!(&call.arguments, ToolArguments::Text(text) if matches!(&*text.decode(), "" | "{}"));
+    let same = second.id.is_empty() || second.id == first.id;
+    let one = same && second.name.is_empty() && !first.name.is_empty();
+    let completes = one && empty(first) && !empty(second);
+    if completes {
+        first.arguments = second.arguments.clone();
+    }
+    completes
 }
 
 /// The token probabilities of a stream in one: the lists of OpenAI's form in a row. Of another form

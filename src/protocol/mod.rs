@@ -43,6 +43,7 @@ mod transcode;
 pub use endpoint::{Endpoint, Head, Layout};
 pub use retry_after::MAX_RETRY_AFTER;
 pub use route::{Operation, Route, is_version};
+pub use seal::VendorTag;
 pub use target::{
     Accepts, Answer, DEFAULT_MAX_ACCUMULATED, DEFAULT_MAX_TOKENS, Ids, Target, ThinkingScale,
 };

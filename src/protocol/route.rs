@@ -56,8 +56,9 @@ impl Route {
         if *method == Method::GET {
             let listing = (last == "models" && versioned(before))
                 || (before == Some("models") && versioned(third));
-            if listing {
-                return route(models_protocol(path, headers), Operation::Models);
+            let protocol = models_protocol(path, headers);
+            if listing || (protocol == Protocol::OpenAiChat && is_below_models(path)) {
+                return route(protocol, Operation::Models);
             }
         }
         let known = (*method == Method::POST).then(|| posted(last, before, versioned)).flatten();
@@ -148,6 +149,12 @@ fn models_protocol(path: &str, headers: &HeaderMap) -> Protocol {
     }
 }
 
+/// Whether a path goes on behind `/v1/models/`: names of models in OpenAI's form may hold slashes.
+fn is_below_models(path: &str) -> bool {
+    let mut segments = path.split('/').skip_while(|segment| !is_version(segment)).skip(1);
+    segments.next() == Some("models") && segments.next().is_some()
+}
+
 /// Whether a path segment is a version: `v1`, `v1beta`, `v2`.
 #[must_use]
 pub fn is_version(segment: &str) -> bool {
@@ -201,6 +208,10 @@ mod tests {
             ),
             ("GET", "/v1/models", Some((OpenAiChat, Models))),
             ("GET", "/v1/models/gpt-5", Some((OpenAiChat, Models))),
+            ("GET", "/v1/models/org/name", Some((OpenAiChat, Models))),
+            ("GET", "/v1/models/accounts/a/models/m", Some((OpenAiChat, Models))),
+            ("GET", "/v1beta/models/g/operations/o", None),
+            ("DELETE", "/v1/models/org/name", None),
             ("GET", "/health", None),
             ("POST", "/", None),
             ("POST", "", None),

@@ -1,13 +1,13 @@
 //! The envelope in which a seal travels through the slot of another vendor's protocol.
 //!
 //! ```text
-//! llmx1.<vendor><upstream><kind><place>:<mark>:<check>:<data>
+//! llmx1.<vendor><upstream><kind><place>:<home>:<mark>:<check>:<data>
 //! ```
 //!
-//! Four letters, two marks of 16 hexadecimal digits (the first may be empty), and the seal exactly
-//! as its maker wrote it. `mark` says which text or call the seal belongs to, `check` finds damage:
-//! neither is a secret, as a seal proves itself to its maker. Gemini takes base64 alone: there the
-//! whole envelope is encoded once more.
+//! Four letters, three marks of 16 hexadecimal digits (the second may be empty), and the seal
+//! exactly as its maker wrote it. `home` tells the upstream's [`VendorTag`], `mark` which text or
+//! call the seal belongs to, `check` finds damage: none is a secret, as a seal proves itself to its
+//! maker. Gemini takes base64 alone: there the whole envelope is encoded once more.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -58,9 +58,49 @@ pub(crate) enum Place {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Envelope<'a> {
     pub(crate) seal: Seal<'a>,
-    /// The protocol of the upstream that it came from.
-    pub(crate) upstream: Protocol,
+    pub(crate) home: Home,
     pub(crate) place: Place,
+}
+
+/// An upstream as seals know it: they go back to the one that they came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Home {
+    pub(crate) protocol: Protocol,
+    pub(crate) vendor: VendorTag,
+}
+
+/// Tells vendors apart, so that none is sent what another one sealed.
+///
+/// It is the head of a hash of the vendor's name, and goes out to callers: not a secret, and it
+/// says nothing to who does not know the name. The default is that of a host with one vendor only.
+///
+/// ```
+/// use tower_llm_gateway::protocol::VendorTag;
+///
+/// assert_eq!(VendorTag::of("api.example.com"), VendorTag::of("API.Example.com"));
+/// assert_ne!(VendorTag::of("api.example.com"), VendorTag::default());
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct VendorTag(Mark);
+
+impl VendorTag {
+    /// The tag of a vendor by its name; letter case makes no difference.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        Self(Mark::from(Sha256::new_with_prefix(name.to_ascii_lowercase())))
+    }
+
+    /// The eight bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 8] {
+        &self.0.0
+    }
+}
+
+impl fmt::Display for VendorTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// Whether a seal is in an envelope, as far as its first bytes tell.
@@ -95,11 +135,11 @@ impl<'a> Envelope<'a> {
         };
         let tag = [
             letter(&VENDORS, self.seal.vendor),
-            letter(&UPSTREAMS, self.upstream),
+            letter(&UPSTREAMS, self.home.protocol),
             letter(&KINDS, self.seal.kind),
             place,
         ];
-        let tag = String::from_iter(tag);
+        let tag = format!("{}:{}", String::from_iter(tag), self.home.vendor);
         let mark = mark.map(|mark| mark.to_string()).unwrap_or_default();
         let check = check(&tag, &mark, &self.seal.data);
         Some(JsonStr::from_escaped(format!("{PREFIX}{tag}:{mark}:{check}:{data}")))
@@ -132,14 +172,16 @@ impl<'a> Envelope<'a> {
             next = rest;
             Ok(field)
         };
-        let (tag, mark, given) = (field()?, field()?, field()?);
+        let (letters, vendor, mark, given) = (field()?, field()?, field()?, field()?);
         let data = next;
-        let tag = tag.escaped().strip_prefix(PREFIX).ok_or(Damaged)?;
-        if given.escaped() != check(tag, mark.escaped(), &data).to_string() {
+        let letters = letters.escaped().strip_prefix(PREFIX).ok_or(Damaged)?;
+        let tag = format!("{letters}:{}", vendor.escaped());
+        if given.escaped() != check(&tag, mark.escaped(), &data).to_string() {
             return Err(Damaged);
         }
-        let letters: Vec<char> = tag.chars().collect();
-        let [vendor, upstream, kind, place] = letters[..] else { return Err(Damaged) };
+        let vendor = VendorTag(Mark::parse(vendor.escaped()).ok_or(Damaged)?);
+        let letters: Vec<char> = letters.chars().collect();
+        let [maker, upstream, kind, place] = letters[..] else { return Err(Damaged) };
         let mark = || Mark::parse(mark.escaped()).ok_or(Damaged);
         let place = match place {
             'h' => Place::Here,
@@ -150,13 +192,14 @@ impl<'a> Envelope<'a> {
             'n' => Place::Nowhere,
             _ => return Err(Damaged),
         };
-        let seal = Seal { vendor: named(&VENDORS, vendor)?, kind: named(&KINDS, kind)?, data };
-        Ok(Self { seal, upstream: named(&UPSTREAMS, upstream)?, place })
+        let seal = Seal { vendor: named(&VENDORS, maker)?, kind: named(&KINDS, kind)?, data };
+        let home = Home { protocol: named(&UPSTREAMS, upstream)?, vendor };
+        Ok(Self { seal, home, place })
     }
 }
 
 /// What stands before the data, at most.
-const HEADER: usize = 64;
+const HEADER: usize = 80;
 
 fn from_base64(text: &JsonStr<'_>) -> Result<JsonStr<'static>, Damaged> {
     if text.escaped().len() > MAX_ENVELOPE / 3 * 4 + 4 {
@@ -215,7 +258,7 @@ fn named<T: Copy>(table: &[(char, T)], letter: char) -> Result<T, Damaged> {
 }
 
 /// The head of a SHA-256: tells texts apart, and does not say them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Mark([u8; 8]);
 
 impl Mark {
@@ -306,10 +349,14 @@ mod tests {
 
     use super::*;
 
+    fn home(protocol: Protocol) -> Home {
+        Home { protocol, vendor: VendorTag::of("vendor") }
+    }
+
     fn envelope(data: &str, place: Place) -> Envelope<'static> {
         let data = JsonStr::from_plain(data.to_owned());
         let seal = Seal { vendor: Vendor::Gemini, kind: SealKind::ThoughtSignature, data };
-        Envelope { seal, upstream: Protocol::Gemini, place }
+        Envelope { seal, home: home(Protocol::Gemini), place }
     }
 
     #[test]
@@ -333,7 +380,8 @@ mod tests {
                 for (_, kind) in KINDS {
                     for place in places {
                         let data = JsonStr::from_plain("Ev4DCkYI+/=");
-                        let sent = Envelope { seal: Seal { vendor, kind, data }, upstream, place };
+                        let (seal, home) = (Seal { vendor, kind, data }, home(upstream));
+                        let sent = Envelope { seal, home, place };
                         let text = sent.encode().unwrap();
                         assert_eq!(Envelope::decode(&text), Some(Ok(sent.clone())));
                         let text = sent.encode_base64().unwrap();
@@ -353,6 +401,7 @@ mod tests {
             "llmx1.",
             "llmx1.ggth:::x",
             "llmx1.ggth::0000000000000000:x",
+            "llmx1.ggth:0000000000000000::0000000000000000:x",
             "bGxteDEu=",
             "bGxteDEuAA",
         ] {

@@ -3,7 +3,7 @@
 use super::dialect::SharedDialect;
 use super::model::Effort;
 use super::restore::Restore;
-use super::{Layout, Protocol};
+use super::{Layout, Protocol, VendorTag};
 
 /// Default for [`Target::default_max_tokens`].
 pub const DEFAULT_MAX_TOKENS: u64 = 4096;
@@ -175,6 +175,8 @@ pub struct Answer {
     /// The protocol that the upstream speaks. The stream writer of the same one puts back what
     /// only it understands (unknown members, its own usage object); `None` puts back nothing.
     pub origin: Option<Protocol>,
+    /// Whose answer it is: its seals are marked with it, for them to go back to no one else.
+    pub vendor: VendorTag,
     /// Most bytes that a stream writer may hold back or repeat. Default
     /// [`DEFAULT_MAX_ACCUMULATED`].
     pub max_accumulated: usize,
@@ -194,6 +196,7 @@ impl Answer {
             created,
             ids: Ids::new(seed),
             origin: None,
+            vendor: VendorTag::default(),
             max_accumulated: DEFAULT_MAX_ACCUMULATED,
         }
     }

@@ -19,18 +19,24 @@ pub const DEFAULT_TTL: Duration = Duration::from_secs(60 * 60);
 /// What an entry counts beside its value: key, places in both maps.
 const OVERHEAD: usize = 256;
 
-/// A vault in memory. Its clones share what they keep.
+/// A vault in memory. Its clones share what they keep, and its limits: one that is given a limit of
+/// its own begins anew, empty, and shares nothing with the others.
 ///
 /// An entry is kept until it was not asked for during the time to live: a conversation that goes
 /// on keeps its history whole, and with it the vendor's prompt cache. When there are too many, or
 /// too large ones, those that were not asked for longest go first.
 #[derive(Clone)]
 pub struct MemoryVault {
+    limits: Limits,
+    now: Arc<dyn Fn() -> Duration + Send + Sync>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
     max_entries: usize,
     max_bytes: usize,
     ttl: Duration,
-    now: Arc<dyn Fn() -> Duration + Send + Sync>,
-    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -59,34 +65,35 @@ impl MemoryVault {
     /// An empty vault that is told the time: any count that never goes back.
     #[must_use]
     pub fn with_clock(now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self {
+        let limits = Limits {
             max_entries: DEFAULT_MAX_ENTRIES,
             max_bytes: DEFAULT_MAX_BYTES,
             ttl: DEFAULT_TTL,
-            now: Arc::new(now),
-            state: Arc::default(),
-        }
+        };
+        Self { limits, now: Arc::new(now), state: Arc::default() }
     }
 
     /// Most entries. Default [`DEFAULT_MAX_ENTRIES`].
     #[must_use]
-    pub fn max_entries(mut self, entries: usize) -> Self {
-        self.max_entries = entries;
-        self
+    pub fn max_entries(self, entries: usize) -> Self {
+        self.limited(|limits| limits.max_entries = entries)
     }
 
     /// Most bytes, with 256 for each entry beside its value. Default [`DEFAULT_MAX_BYTES`].
     #[must_use]
-    pub fn max_bytes(mut self, bytes: usize) -> Self {
-        self.max_bytes = bytes;
-        self
+    pub fn max_bytes(self, bytes: usize) -> Self {
+        self.limited(|limits| limits.max_bytes = bytes)
     }
 
     /// How long an entry is kept that nobody asks for. Default [`DEFAULT_TTL`].
     #[must_use]
-    pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
-        self
+    pub fn ttl(self, ttl: Duration) -> Self {
+        self.limited(|limits| limits.ttl = ttl)
+    }
+
+    fn limited(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        Self { state: Arc::default(), ..self }
     }
 
     /// How many entries there are; those that have run out are not counted.
@@ -106,7 +113,7 @@ impl MemoryVault {
         let now = (self.now)();
         // Plain data, good to use after a panic elsewhere.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while state.oldest().is_some_and(|used| now.saturating_sub(used) >= self.ttl) {
+        while state.oldest().is_some_and(|used| now.saturating_sub(used) >= self.limits.ttl) {
             state.evict();
         }
         state
@@ -169,11 +176,11 @@ impl SealVault for MemoryVault {
         let used = (self.now)();
         let mut state = self.expired();
         state.remove(&key);
-        if size(&value) > self.max_bytes || self.max_entries == 0 {
+        let Limits { max_entries, max_bytes, .. } = self.limits;
+        if size(&value) > max_bytes || max_entries == 0 {
             return;
         }
-        while state.entries.len() >= self.max_entries || state.bytes + size(&value) > self.max_bytes
-        {
+        while state.entries.len() >= max_entries || state.bytes + size(&value) > max_bytes {
             state.evict();
         }
         state.bytes += size(&value);
@@ -198,10 +205,10 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::protocol::Protocol;
+    use crate::protocol::VendorTag;
 
     fn key(n: usize) -> VaultKey {
-        VaultKey::new("p", Protocol::Gemini, &n.to_string())
+        VaultKey::new("p", VendorTag::of("v"), "", &n.to_string())
     }
 
     fn value(text: &'static str) -> Bytes {
@@ -270,6 +277,15 @@ mod tests {
         let state = vault.state.lock().unwrap();
         let bytes: usize = state.entries.values().map(|entry| size(&entry.value)).sum();
         assert_eq!((state.bytes, state.uses.len()), (bytes, state.entries.len()));
+    }
+
+    #[test]
+    fn a_limit_of_a_clone_is_its_own() {
+        let vault = MemoryVault::new();
+        (0..3).for_each(|n| vault.put(key(n), value("x")));
+        let small = vault.clone().max_entries(1).ttl(Duration::ZERO);
+        small.put(key(4), value("x"));
+        assert_eq!((vault.len(), vault.get(&key(4)), small.len()), (3, None, 0));
     }
 
     #[test]

@@ -9,16 +9,17 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use tower_llm_gateway::protocol::Protocol;
+//! use tower_llm_gateway::protocol::VendorTag;
 //! use tower_llm_gateway::store::{MemoryVault, SealVault, VaultKey};
 //!
 //! let vault = MemoryVault::new().max_entries(1000);
-//! let key = VaultKey::new("team-a", Protocol::Anthropic, "toolu_01");
+//! let (one, two) = (VendorTag::of("api.example.com"), VendorTag::of("api.example.net"));
+//! let key = VaultKey::new("team-a", one, "", "toolu_01");
 //! vault.put(key, Bytes::from_static(b"sealed"));
 //! assert_eq!(vault.get(&key).as_deref(), Some(&b"sealed"[..]));
 //! // Another principal, another vendor: another key.
-//! assert_eq!(vault.get(&VaultKey::new("team-b", Protocol::Anthropic, "toolu_01")), None);
-//! assert_eq!(vault.get(&VaultKey::new("team-a", Protocol::Gemini, "toolu_01")), None);
+//! assert_eq!(vault.get(&VaultKey::new("team-b", one, "", "toolu_01")), None);
+//! assert_eq!(vault.get(&VaultKey::new("team-a", two, "", "toolu_01")), None);
 //! ```
 //!
 //! # The states of keys

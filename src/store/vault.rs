@@ -3,7 +3,7 @@ use std::fmt;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::protocol::Protocol;
+use crate::protocol::VendorTag;
 
 /// Keeps what callers of some protocols cannot carry.
 ///
@@ -28,18 +28,19 @@ pub trait SealVault: Send + Sync {
     fn put(&self, key: VaultKey, value: Bytes);
 }
 
-/// Where a value is kept: a SHA-256 of who called, what protocol the upstream spoke, and the id of
-/// the call. No one reads another's thinking, and none reaches another vendor, as far as its
-/// protocol tells vendors apart.
+/// Where a value is kept: a SHA-256 of who called, whose upstream it was, the conversation, and the
+/// id of the call. No one reads another's thinking, and none reaches another vendor.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VaultKey([u8; 32]);
 
 impl VaultKey {
-    /// The key of a call. `principal` is empty where callers are not told apart.
+    /// The key of a call. `principal` is empty where callers are not told apart, `conversation`
+    /// where it has no name: then the ids of calls must tell a caller's conversations apart, as
+    /// those do that vendors make.
     #[must_use]
-    pub fn new(principal: &str, upstream: Protocol, call_id: &str) -> Self {
-        let mut hash = Sha256::new();
-        for piece in [principal, upstream.as_str(), call_id] {
+    pub fn new(principal: &str, vendor: VendorTag, conversation: &str, call_id: &str) -> Self {
+        let mut hash = Sha256::new_with_prefix(vendor.as_bytes());
+        for piece in [principal, conversation, call_id] {
             // With its length, so that no two triples run into the same bytes.
             hash.update((piece.len() as u64).to_be_bytes());
             hash.update(piece.as_bytes());
@@ -68,16 +69,19 @@ mod tests {
 
     #[test]
     fn keys_tell_their_parts_apart() {
-        let key = VaultKey::new("ab", Protocol::Anthropic, "c");
-        assert_eq!(key, VaultKey::new("ab", Protocol::Anthropic, "c"));
-        for (principal, upstream, call) in [
-            ("a", Protocol::Anthropic, "c"),
-            ("ab", Protocol::Gemini, "c"),
-            ("ab", Protocol::Anthropic, "d"),
-            ("", Protocol::Anthropic, "abc"),
-            ("abanthropic", Protocol::Anthropic, ""),
+        let (one, two) = (VendorTag::of("one"), VendorTag::of("two"));
+        let key = VaultKey::new("ab", one, "c", "d");
+        assert_eq!(key, VaultKey::new("ab", one, "c", "d"));
+        for (principal, vendor, conversation, call) in [
+            ("a", one, "c", "d"),
+            ("ab", two, "c", "d"),
+            ("ab", one, "d", "d"),
+            ("ab", one, "c", "c"),
+            ("", one, "abc", "d"),
+            ("abc", one, "", "d"),
+            ("ab", one, "cd", ""),
         ] {
-            assert_ne!(key, VaultKey::new(principal, upstream, call));
+            assert_ne!(key, VaultKey::new(principal, vendor, conversation, call));
         }
         assert_eq!(format!("{key:?}").len(), "VaultKey(00000000..)".len());
     }

@@ -10,6 +10,7 @@ use crate::wire::{halves, list, named, text, unnamed};
 
 pub(crate) struct Vendor {
     protocol: Protocol,
+    host: &'static str,
     /// Turns without calls are asked back too.
     keeps_all: bool,
     pub(crate) seals: Vec<String>,
@@ -18,9 +19,9 @@ pub(crate) struct Vendor {
 }
 
 impl Vendor {
-    pub(crate) fn new(protocol: Protocol, keeps_all: bool) -> Self {
+    pub(crate) fn new(protocol: Protocol, host: &'static str, keeps_all: bool) -> Self {
         let (seals, issued) = (Vec::new(), Vec::new());
-        Self { protocol, keeps_all, seals, always_thought: true, issued }
+        Self { protocol, host, keeps_all, seals, always_thought: true, issued }
     }
 
     /// How many seals a vendor must have issued so that the test says anything.
@@ -32,12 +33,12 @@ impl Vendor {
     }
 
     fn seal(&mut self) -> String {
-        let number = self.seals.len();
+        let (number, host) = (self.seals.len(), self.host);
         let seal = match self.protocol {
-            Anthropic => format!("EqoBCkgIAxABGAI+/{number}anthropic=="),
-            OpenAiResponses => format!("gAAAAABo_{number}-openai="),
+            Anthropic => format!("EqoBCkgIAxABGAI+/{number}{host}=="),
+            OpenAiResponses => format!("gAAAAABo_{number}-{host}="),
             // Base64, as all of Gemini's.
-            _ => format!("CiQB0e2Kb{number:03}geminigemini+/AA"),
+            _ => format!("CiQB0e2Kb{number:03}{host:m<12}+/AA"),
         };
         self.seals.push(seal.clone());
         seal
@@ -72,7 +73,7 @@ impl Vendor {
 
     /// The turn in the vendor's own form: blocks, items, parts, or one message.
     fn make(&mut self, request: &Value, turn: usize, stream: bool) -> Vec<Value> {
-        let count = self.issued.len();
+        let (count, host) = (self.issued.len(), self.host);
         let acts = acts(turn);
         match self.protocol {
             Anthropic => {
@@ -88,7 +89,7 @@ impl Vendor {
                         }
                         Act::Say(words) => blocks.push(json!({"type": "text", "text": words})),
                         Act::Call(name, input) => blocks.push(json!({
-                            "type": "tool_use", "id": format!("toolu_{count}_{at}"), "name": name, "input": input(),
+                            "type": "tool_use", "id": format!("toolu_{count}{host}_{at}"), "name": name, "input": input(),
                         })),
                     }
                 }
@@ -99,7 +100,7 @@ impl Vendor {
                     list(&request["include"]).contains(&json!("reasoning.encrypted_content"));
                 let mut items = Vec::new();
                 for (at, act) in acts.iter().enumerate() {
-                    let id = format!("{count}{at}");
+                    let id = format!("{count}{host}{at}");
                     items.push(match act {
                         Act::Think(thought) => {
                             // Some thinking has no summary.

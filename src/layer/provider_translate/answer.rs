@@ -1,14 +1,17 @@
 //! What is done with the upstream's answer.
 
 use std::borrow::Cow;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Response, StatusCode, response};
+use http::{HeaderMap, Response, StatusCode, response};
 use http_body::Body;
 
 use super::ResponseBody;
+use super::awaited::Awaited;
+use super::estimate::estimate;
 use super::headers;
 use super::keep::Keeping;
 use super::layer::Config;
@@ -37,8 +40,12 @@ pub(super) struct Job {
     /// The caller asked for a stream.
     pub(super) stream: bool,
     pub(super) answer: Answer,
+    /// The question for a count, to be estimated where the upstream turns out not to count.
+    pub(super) counted: Bytes,
     pub(super) report: TranslationReport,
     pub(super) notes: Notes,
+    /// Where what the caller cannot carry is kept.
+    pub(super) keeping: Keeping,
     pub(super) config: Arc<Config>,
 }
 
@@ -59,7 +66,7 @@ pub(super) enum Begun<C> {
     /// The body must be read first.
     Read {
         parts: response::Parts,
-        collect: Collect<DecodeBody<C>>,
+        collect: Pin<Box<Collect<DecodeBody<C>>>>,
         reading: Reading,
     },
 }
@@ -112,6 +119,14 @@ fn event(caller: Protocol, write: impl FnOnce(&mut Transcoder, &mut BytesMut)) -
 
 /// Decides by status and headers.
 pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job) -> Begun<C> {
+    if job.wanted == Wanted::Count {
+        if let Some(response) = estimate(response.status(), job) {
+            return Begun::Done(response);
+        }
+        if job.caller == job.upstream {
+            return Begun::Done(pass(response, Some(job.caller), None, &job.notes));
+        }
+    }
     let (mut parts, body) = response.into_parts();
     let failed = parts.status.is_client_error() || parts.status.is_server_error();
     if !failed && (!parts.status.is_success() || parts.status == StatusCode::NO_CONTENT) {
@@ -141,14 +156,9 @@ pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job)
         let answer = job.answer.clone();
         return Begun::Done(match Transcoder::new(job.upstream, job.caller, answer) {
             Ok(transcoder) => {
-                headers::translate_response(
-                    &mut parts.headers,
-                    job.caller,
-                    true,
-                    job.answer.layout,
-                );
+                job.translate_headers(&mut parts.headers, true);
                 job.leave_report(&mut parts);
-                let left = (job.notes.clone(), job.keeping());
+                let left = (job.notes.clone(), job.keeping.clone());
                 let keep_alive = job.config.keep_alive;
                 let body = ResponseBody::transcoded(body, transcoder, left, keep_alive);
                 Response::from_parts(parts, body)
@@ -156,8 +166,84 @@ pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job)
             Err(error) => job.fail(&error.to_string()),
         });
     }
-    let collect = Collect::new(body, job.config.max_response_bytes);
+    let collect = Box::pin(Collect::new(body, job.config.max_response_bytes));
     Begun::Read { parts, collect, reading }
+}
+
+/// The silence after which a stream begins before its answer is there: the caller asked for one,
+/// and the upstream answers in one piece.
+pub(super) fn patience(reading: Reading, job: &Job) -> Option<Duration> {
+    let streams = job.stream && reading == Reading::Json && job.wanted == Wanted::Answer;
+    // The pieces of one document have nothing to show life with.
+    job.config.keep_alive.filter(|_| streams && !job.answer.layout.json_array)
+}
+
+/// Begins the stream of an answer that is not there yet.
+pub(super) fn begin_stream<C>(
+    mut parts: response::Parts,
+    collect: Pin<Box<Collect<DecodeBody<C>>>>,
+    mut job: Box<Job>,
+) -> Response<ResponseBody<C>> {
+    job.translate_headers(&mut parts.headers, true);
+    job.leave_report(&mut parts);
+    let interval = job.config.keep_alive.unwrap_or_default();
+    let ping = event(job.caller, Transcode::keep_alive).unwrap_or_default();
+    let body = Awaited::new(collect, job, interval, ping);
+    Response::from_parts(parts, ResponseBody::awaited(body))
+}
+
+/// Whose fault it is that there is no answer, and what to say of it.
+type Failure = (FaultKind, Cow<'static, str>);
+
+fn read<E>(collected: Result<Collected, CollectError<DecodeError<E>>>) -> Result<Bytes, Failure> {
+    collected.map(|collected| collected.bytes).map_err(|error| match error {
+        CollectError::TooLarge => {
+            (FaultKind::Upstream, "the upstream's answer is too large".into())
+        }
+        CollectError::Body(DecodeError::Malformed) => {
+            (FaultKind::Upstream, "the upstream's answer is not encoded as it says".into())
+        }
+        CollectError::Body(DecodeError::Body(_)) => {
+            (FaultKind::Transport, "the connection to the upstream broke".into())
+        }
+    })
+}
+
+/// The answer in the caller's protocol; leaves what it says for others.
+fn answer_of(reading: Reading, body: &[u8], job: &Job) -> Result<TranslatedAnswer, Failure> {
+    let mut translated = translate(reading, body, job).map_err(|error| match error {
+        TranslateError::Failed(kind, message) => (kind, message.into()),
+        _ => (FaultKind::Upstream, "the upstream's answer could not be read".into()),
+    })?;
+    job.keeping.keep(std::mem::take(&mut translated.deposits));
+    job.notes.exchange.update(|facts| {
+        facts.usage = translated.usage.take();
+        facts.stop = translated.stop;
+    });
+    Ok(translated)
+}
+
+/// All of a stream that has begun: the answer that was awaited, or the error that came of it.
+pub(super) fn stream_of<E>(
+    reading: Reading,
+    collected: Result<Collected, CollectError<DecodeError<E>>>,
+    job: &Job,
+) -> Bytes {
+    let answered = read(collected).and_then(|body| answer_of(reading, &body, job));
+    let (kind, message) = match answered {
+        Ok(translated) => {
+            log_losses(&translated.report);
+            return translated.body.freeze();
+        }
+        Err(failure) => failure,
+    };
+    // The response has gone out: keys and channels look into the attempt.
+    job.notes.fault(Fault::new(kind, kind.status(), FaultOrigin::Upstream));
+    let mut out = BytesMut::new();
+    if let Ok(mut stream) = Transcoder::new(job.upstream, job.caller, job.answer.clone()) {
+        stream.fail(kind, &message, &mut out);
+    }
+    out.freeze()
 }
 
 /// Translates a body that was read.
@@ -167,17 +253,11 @@ pub(super) fn finish<C, E>(
     collected: Result<Collected, CollectError<DecodeError<E>>>,
     job: &mut Job,
 ) -> Response<ResponseBody<C>> {
-    let body = match collected {
-        Ok(collected) => collected.bytes,
+    let body = match read(collected) {
+        Ok(body) => body,
         // Its status, and how long to wait, need no reading.
         Err(_) if reading == Reading::Error => return finish_error(parts, b"", job),
-        Err(CollectError::TooLarge) => return job.fail("the upstream's answer is too large"),
-        Err(CollectError::Body(DecodeError::Malformed)) => {
-            return job.fail("the upstream's answer is not encoded as it says");
-        }
-        Err(CollectError::Body(DecodeError::Body(_))) => {
-            return job.refuse(FaultKind::Transport, "the connection to the upstream broke");
-        }
+        Err((kind, message)) => return job.refuse(kind, &message),
     };
     if reading == Reading::Error {
         return finish_error(parts, &body, job);
@@ -185,27 +265,15 @@ pub(super) fn finish<C, E>(
     if job.wanted != Wanted::Answer {
         return finish_listed(parts, &body, job);
     }
-    let translated = translate(reading, &body, job);
-    match translated {
+    match answer_of(reading, &body, job) {
         Ok(translated) => {
-            headers::translate_response(
-                &mut parts.headers,
-                job.caller,
-                job.stream,
-                job.answer.layout,
-            );
+            job.translate_headers(&mut parts.headers, job.stream);
             job.report.extend(translated.report);
             job.leave_report(&mut parts);
-            job.keeping().keep(translated.deposits);
-            job.notes.exchange.update(|facts| {
-                facts.usage = translated.usage;
-                facts.stop = translated.stop;
-            });
             let body = RewriteBody::full(translated.body.freeze());
             Response::from_parts(parts, ResponseBody::plain(body))
         }
-        Err(TranslateError::Failed(kind, message)) => job.refuse(kind, &message),
-        Err(_) => job.fail("the upstream's answer could not be read"),
+        Err((kind, message)) => job.refuse(kind, &message),
     }
 }
 
@@ -234,7 +302,7 @@ fn finish_listed<C>(
         _ => count_answer(job.upstream, job.caller, body),
     };
     let Ok(body) = translated else { return job.fail("the upstream's answer could not be read") };
-    headers::translate_response(&mut parts.headers, job.caller, false, job.answer.layout);
+    job.translate_headers(&mut parts.headers, false);
     job.leave_report(&mut parts);
     Response::from_parts(parts, ResponseBody::plain(RewriteBody::full(body.freeze())))
 }
@@ -254,7 +322,7 @@ fn finish_error<C>(
     let Ok(translated) = error(job.upstream, job.caller, parts.status, &body) else {
         return job.fail("the upstream's error could not be read");
     };
-    headers::translate_response(&mut parts.headers, job.caller, false, job.answer.layout);
+    job.translate_headers(&mut parts.headers, false);
     headers::set_retry_after(&mut parts.headers, translated.retry_after);
     // A layer inside, such as CatchErrorLayer, knows better whose fault it is.
     let fault = *parts.extensions.get_or_insert_with(|| Fault {
@@ -274,6 +342,7 @@ impl Job {
         upstream: Protocol,
         wanted: Wanted,
         notes: Notes,
+        keeping: Keeping,
         config: Arc<Config>,
     ) -> Self {
         Self {
@@ -282,14 +351,17 @@ impl Job {
             wanted,
             stream: false,
             answer: Answer::new("", 0, 0),
+            counted: Bytes::new(),
             report: TranslationReport::default(),
             notes,
+            keeping,
             config,
         }
     }
 
-    fn keeping(&self) -> Keeping {
-        Keeping::new(&self.config, &self.notes.exchange, self.upstream)
+    fn translate_headers(&self, headers: &mut HeaderMap, stream: bool) {
+        let layout = self.answer.layout;
+        headers::translate_response(headers, self.upstream, self.caller, stream, layout);
     }
 
     fn leave_report(&mut self, parts: &mut response::Parts) {
@@ -297,9 +369,7 @@ impl Job {
         if self.config.report_header {
             headers::set_report(&mut parts.headers, &report);
         }
-        if !report.is_empty() {
-            tracing::debug!(losses = %report, omitted = report.omitted(), "translation lost something");
-        }
+        log_losses(&report);
         parts.extensions.insert(report);
     }
 
@@ -310,9 +380,19 @@ impl Job {
 
     fn refuse<C>(&self, kind: FaultKind, message: &str) -> Response<ResponseBody<C>> {
         let mut response = Refusal::new(kind, message.to_owned()).response(Some(self.caller));
-        let fault = Fault { origin: FaultOrigin::Upstream, ..Fault::gateway(kind) };
-        response.extensions_mut().insert(fault);
-        self.notes.exchange.update(|facts| facts.fault = Some(fault));
+        response.extensions_mut().insert(self.note_fault(kind));
         response.map(ResponseBody::plain)
+    }
+
+    fn note_fault(&self, kind: FaultKind) -> Fault {
+        let fault = Fault { origin: FaultOrigin::Upstream, ..Fault::gateway(kind) };
+        self.notes.exchange.update(|facts| facts.fault = Some(fault));
+        fault
+    }
+}
+
+pub(super) fn log_losses(report: &TranslationReport) {
+    if !report.is_empty() {
+        tracing::debug!(losses = %report, omitted = report.omitted(), "translation lost something");
     }
 }

@@ -6,6 +6,8 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::answer::log_losses;
+use super::awaited::Awaited;
 use super::keep::Keeping;
 use super::notes::Notes;
 use crate::body::{DecodeBody, GuardBody, ObserveBody, RewriteBody, TranscodeBody};
@@ -28,12 +30,17 @@ pin_project! {
         Plain { #[pin] body: RewriteBody<C> },
         Guarded { #[pin] body: GuardBody<ObserveBody<C, Notes>> },
         Transcoded { #[pin] body: TranscodeBody<DecodeBody<C>, Reporting> },
+        Awaited { body: Awaited<C> },
     }
 }
 
 impl<C> ResponseBody<C> {
     pub(super) fn plain(body: RewriteBody<C>) -> Self {
         Self { inner: Inner::Plain { body } }
+    }
+
+    pub(super) fn awaited(body: Awaited<C>) -> Self {
+        Self { inner: Inner::Awaited { body } }
     }
 
     pub(super) fn guarded(
@@ -79,6 +86,7 @@ impl<C: Body<Data = Bytes>> Body for ResponseBody<C> {
                 let frame = body.poll_frame(cx);
                 frame.map(|frame| frame.map(|frame| frame.map_err(|never| match never {})))
             }
+            InnerProj::Awaited { body } => body.poll_frame(cx),
         }
     }
 
@@ -87,6 +95,7 @@ impl<C: Body<Data = Bytes>> Body for ResponseBody<C> {
             Inner::Plain { body } => body.is_end_stream(),
             Inner::Guarded { body } => body.is_end_stream(),
             Inner::Transcoded { body } => body.is_end_stream(),
+            Inner::Awaited { body } => body.is_end_stream(),
         }
     }
 
@@ -95,6 +104,7 @@ impl<C: Body<Data = Bytes>> Body for ResponseBody<C> {
             Inner::Plain { body } => body.size_hint(),
             Inner::Guarded { body } => body.size_hint(),
             Inner::Transcoded { body } => body.size_hint(),
+            Inner::Awaited { .. } => SizeHint::default(),
         }
     }
 }
@@ -115,6 +125,12 @@ impl Reporting {
         if let Some(facts) = transcoder.take_news() {
             self.notes.stream(facts);
         }
+    }
+}
+
+impl Drop for Reporting {
+    fn drop(&mut self) {
+        log_losses(&self.transcoder.0.losses());
     }
 }
 

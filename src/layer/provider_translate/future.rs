@@ -16,7 +16,7 @@ use super::layer::Config;
 use super::notes::Notes;
 use super::plan::Plan;
 use super::prepare::Prepared;
-use crate::body::{Collect, CollectError, Collected, DecodeBody, Refusal, RewriteBody};
+use crate::body::{Collect, CollectError, Collected, DecodeBody, KeepAlive, Refusal, RewriteBody};
 use crate::context::{Exchange, Upstream};
 use crate::protocol::Protocol;
 
@@ -49,11 +49,12 @@ pin_project! {
         Read { #[pin] collect: Collect<DecodeBody<B>>, call: Option<Box<PendingCall<S>>> },
         Call { #[pin] future: S::Future, job: Option<Box<Job>> },
         Answer {
-            #[pin]
-            collect: Collect<DecodeBody<C>>,
+            // Boxed: it moves into the body where the stream begins before it is done.
+            collect: Option<Pin<Box<Collect<DecodeBody<C>>>>>,
             parts: Option<Box<http::response::Parts>>,
             reading: Reading,
             job: Option<Box<Job>>,
+            silence: Option<KeepAlive>,
         },
     }
 }
@@ -136,18 +137,31 @@ where
                     match answer::begin(response, &mut job) {
                         Begun::Done(response) => return Poll::Ready(Ok(response)),
                         Begun::Read { parts, collect, reading } => State::Answer {
-                            collect,
+                            collect: Some(collect),
                             parts: Some(Box::new(parts)),
                             reading,
+                            silence: answer::patience(reading, &job).map(KeepAlive::new),
                             job: Some(job),
                         },
                     }
                 }
-                StateProj::Answer { collect, parts, reading, job } => {
-                    let collected = ready!(collect.poll(cx));
+                StateProj::Answer { collect, parts, reading, job, silence } => {
+                    let polled = collect.as_mut().expect(POLLED_AGAIN).as_mut().poll(cx);
+                    if polled.is_pending() {
+                        let Some(silence) = silence else { return Poll::Pending };
+                        ready!(silence.poll_silence(cx));
+                    }
                     let parts = *parts.take().expect(POLLED_AGAIN);
                     let mut job = job.take().expect(POLLED_AGAIN);
-                    return Poll::Ready(Ok(answer::finish(parts, *reading, collected, &mut job)));
+                    return Poll::Ready(Ok(match polled {
+                        Poll::Ready(collected) => {
+                            answer::finish(parts, *reading, collected, &mut job)
+                        }
+                        Poll::Pending => {
+                            let collect = collect.take().expect(POLLED_AGAIN);
+                            answer::begin_stream(parts, collect, job)
+                        }
+                    }));
                 }
             };
             state.set(next);

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Uri};
 
 use super::rate_limits;
 use crate::body::{EVENT_STREAM, JSON, drop_body_headers};
 use crate::context::{KeyHeaders, UpstreamKey};
 use crate::protocol::report::TranslationReport;
 use crate::protocol::{Layout, Protocol};
-use crate::secret::Secret;
+use crate::secret::{Secret, query};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
@@ -29,10 +29,12 @@ pub(super) const MAX_REPORT_HEADER: usize = 1024;
 /// The version of the Messages API that is asked for where the caller names none.
 const DEFAULT_ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
-/// Puts the credential into the form that the upstream wants, and no other with it.
+/// Puts the credential into the form that the upstream wants, and no other with it: none stays in
+/// the query.
 ///
 /// `from` and `to` are `None` where the request is of no known protocol.
 pub(super) fn set_credential(
+    uri: &mut Uri,
     headers: &mut HeaderMap,
     from: Option<Protocol>,
     to: Option<Protocol>,
@@ -40,7 +42,7 @@ pub(super) fn set_credential(
 ) {
     let key = match key {
         UpstreamKey::Caller if from == to => return,
-        UpstreamKey::Caller => callers(headers).map(Cow::Owned),
+        UpstreamKey::Caller => callers(uri, headers).map(Cow::Owned),
         UpstreamKey::Ours(key) => Some(Cow::Borrowed(key)),
         UpstreamKey::None => None,
     };
@@ -52,6 +54,7 @@ pub(super) fn set_credential(
     for name in [header::AUTHORIZATION, X_API_KEY, X_GOOG_API_KEY, API_KEY] {
         headers.remove(name);
     }
+    query::strip_keys(uri);
     let Some(key) = key else { return };
     if to == Some(Protocol::Gemini) {
         headers.insert(X_GOOG_API_KEY, key.plain().clone());
@@ -67,7 +70,7 @@ fn is_oauth_token(key: &KeyHeaders) -> bool {
     key.plain().as_bytes().starts_with(b"sk-ant-oat")
 }
 
-fn callers(headers: &HeaderMap) -> Option<KeyHeaders> {
+fn callers(uri: &Uri, headers: &HeaderMap) -> Option<KeyHeaders> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok();
     let bearer = || {
         let value = text(header::AUTHORIZATION)?;
@@ -76,25 +79,38 @@ fn callers(headers: &HeaderMap) -> Option<KeyHeaders> {
     };
     // Some SDKs send the header that they have no key for, empty.
     let places = [text(X_API_KEY), bearer(), text(X_GOOG_API_KEY), text(API_KEY)];
-    let found = places.into_iter().flatten().find(|key| !key.is_empty())?;
-    KeyHeaders::new(&Secret::new(found))
+    let found = places.into_iter().flatten().find(|key| !key.is_empty()).map(Secret::new);
+    KeyHeaders::new(&found.or_else(|| query::find_key(uri))?)
 }
 
-/// Headers of a translated request: what belongs to the caller's protocol goes, what the
-/// upstream's demands comes.
-pub(super) fn translate_request(headers: &mut HeaderMap, to: Protocol) {
-    drop_body_headers(headers);
-    let foreign = |name: &HeaderName| {
-        let owner = match name.as_str().split_once('-').map_or("", |(vendor, _)| vendor) {
-            "anthropic" => to == Protocol::Anthropic,
-            "openai" => matches!(to, Protocol::OpenAiChat | Protocol::OpenAiResponses),
-            _ => return name.as_str().starts_with("x-dashscope-") && to != Protocol::DashScope,
-        };
-        !owner
-    };
-    let names: Vec<HeaderName> = headers.keys().filter(|name| foreign(name)).cloned().collect();
+/// Whether a header means something to other vendors than those who speak `to`: it names an account,
+/// a project or a feature there.
+fn is_foreign(name: &HeaderName, to: Protocol) -> bool {
+    const OPENAI: [Protocol; 2] = [Protocol::OpenAiChat, Protocol::OpenAiResponses];
+    const OWNERS: [(&str, &[Protocol]); 4] = [
+        ("anthropic-", &[Protocol::Anthropic]),
+        ("openai-", &OPENAI),
+        ("x-goog-", &[Protocol::Gemini]),
+        ("x-dashscope-", &[Protocol::DashScope]),
+    ];
+    let owner = OWNERS.iter().find(|(prefix, _)| name.as_str().starts_with(prefix));
+    owner.is_some_and(|(_, owners)| !owners.contains(&to))
+}
+
+/// Removes the headers of these names.
+fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
     for name in names {
         headers.remove(name);
+    }
+}
+
+/// Headers of a translated request: what belongs to the caller's protocol goes, cookies too, and
+/// what the upstream's demands comes.
+pub(super) fn translate_request(headers: &mut HeaderMap, from: Protocol, to: Protocol) {
+    drop_body_headers(headers);
+    if from != to {
+        remove(headers, |name| *name == header::COOKIE || is_foreign(name, to));
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
     if to == Protocol::Anthropic {
@@ -112,16 +128,24 @@ pub(super) fn ask_for_identity(headers: &mut HeaderMap) {
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }
 
-/// Headers of a translated answer. The upstream's id moves aside, since the caller's SDK takes the
+/// Headers of a translated answer. What the upstream's vendor says of its accounts, and its cookies,
+/// are not for the caller; its limits are. Its id moves aside, since the caller's SDK takes the
 /// header of its own vendor for the id of this very answer.
 pub(super) fn translate_response(
     headers: &mut HeaderMap,
+    from: Protocol,
     to: Protocol,
     stream: bool,
     layout: Layout,
 ) {
     drop_body_headers(headers);
     rate_limits::translate(headers, to, SystemTime::now());
+    if from != to {
+        let limits = |name: &HeaderName| name.as_str().starts_with("anthropic-ratelimit-");
+        remove(headers, |name| {
+            *name == header::SET_COOKIE || (is_foreign(name, to) && !limits(name))
+        });
+    }
     // A stream in the form of one array is JSON in pieces.
     let content_type = if stream && !layout.json_array { EVENT_STREAM } else { JSON };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -4,41 +4,63 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use super::layer::Config;
-use crate::context::{Exchange, Principal};
-use crate::protocol::Protocol;
-use crate::protocol::translate::Deposit;
+use crate::context::{Exchange, Principal, Upstream};
+use crate::protocol::VendorTag;
+use crate::protocol::translate::{Deposit, KnownCall};
 use crate::store::{SealVault, VaultKey};
+
+/// Headers in which clients name their conversation, the most usual first.
+const CONVERSATION: [&str; 4] =
+    ["conversation_id", "session_id", "x-conversation-id", "x-session-id"];
 
 /// The vault as one caller of one upstream sees it.
 #[derive(Clone)]
 pub(super) struct Keeping {
     vault: Option<Arc<dyn SealVault>>,
     principal: Option<Principal>,
-    upstream: Protocol,
+    vendor: VendorTag,
+    conversation: Option<Arc<str>>,
 }
 
 impl Keeping {
-    pub(super) fn new(config: &Config, exchange: &Exchange, upstream: Protocol) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        exchange: &Exchange,
+        upstream: &Upstream,
+        headers: &HeaderMap,
+    ) -> Self {
         let principal = exchange.read(|facts| facts.principal.clone());
-        Self { vault: config.vault.clone(), principal, upstream }
+        let named = CONVERSATION.iter().find_map(|name| headers.get(*name)?.to_str().ok());
+        let conversation = named.filter(|name| !name.is_empty()).map(Into::into);
+        let vault = config.vault.clone();
+        Self { vault, principal, vendor: upstream.vendor_tag(), conversation }
     }
 
-    pub(super) fn recall(&self, call_id: &str) -> Option<Bytes> {
-        self.vault.as_ref()?.get(&self.key(call_id))
+    /// In this conversation, unless a header named one.
+    pub(super) fn within(mut self, conversation: Option<&str>) -> Self {
+        self.conversation = self.conversation.or(conversation.map(Into::into));
+        self
+    }
+
+    pub(super) fn recall(&self, call: &KnownCall<'_>) -> Option<Bytes> {
+        let conversation = self.conversation.as_deref().or(call.conversation);
+        self.vault.as_ref()?.get(&self.key(conversation, call.id))
     }
 
     pub(super) fn keep(&self, deposits: Vec<Deposit>) {
         let Some(vault) = &self.vault else { return };
         for deposit in deposits {
-            vault.put(self.key(&deposit.call_id), deposit.value);
+            let key = self.key(self.conversation.as_deref(), &deposit.call_id);
+            vault.put(key, deposit.value);
         }
     }
 
-    fn key(&self, call_id: &str) -> VaultKey {
+    fn key(&self, conversation: Option<&str>, call_id: &str) -> VaultKey {
         let principal = self.principal.as_ref().map_or("", Principal::id);
-        VaultKey::new(principal, self.upstream, call_id)
+        VaultKey::new(principal, self.vendor, conversation.unwrap_or_default(), call_id)
     }
 }
 

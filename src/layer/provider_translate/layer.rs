@@ -149,7 +149,7 @@ impl ProviderTranslateLayer {
         self.map(|config| config.vault = None)
     }
 
-    /// Whether a conversation may have been with another vendor before. If so, what this layer left
+    /// Whether a conversation may have been with another upstream before. If so, what this layer left
     /// in its history for that one is taken out also where both sides speak the same protocol;
     /// for that the request is read, and passed on byte for byte where there is nothing of the
     /// kind. Default true for [`from_context`](Self::from_context), else false.

@@ -46,7 +46,18 @@
 //! Responses or Gemini carries it for us, in the slot of its own protocol for such things, marked
 //! as ours (`llmx1.`). Callers of Chat and DashScope have no slot: for them it waits in a
 //! [`SealVault`](crate::store::SealVault), by the id of the call, for the same principal only.
-//! Either way it comes back unaltered to the vendor that made it, at its place, and to no other.
+//! Either way it comes back unaltered to the vendor that made it, at its place, and to no other: for
+//! that vendor's next turn it is simply left out, and the report says so. Vendors are told by the
+//! host of their URL, or as [`Upstream::vendor`](crate::context::Upstream::vendor) says.
+//!
+//! In the vault a call is looked for within its conversation: the one that the header
+//! `conversation_id`, `session_id`, `x-conversation-id` or `x-session-id` names, else the body's
+//! prompt cache key, else its end user. Where nothing names one, the ids of calls alone tell the
+//! conversations of a principal apart; vendors make them unique, but some clones count from zero.
+//!
+//! Where both sides speak the same protocol, a vendor's own seals pass as they are, in both
+//! directions: nothing in them tells two vendors of one protocol apart, and the caller sends on what
+//! it has. Only envelopes are opened there (`vendors_change`).
 //!
 //! # Order
 //! Inside auth, system prompt and everything that chooses the upstream; outside
@@ -56,7 +67,9 @@
 //!
 //! # Buffering
 //! None where both sides speak the same protocol, no model is mapped, and the conversation was with
-//! no other vendor before (`vendors_change`). Otherwise the request
+//! no other vendor before (`vendors_change`); but a question for a count is always read, as it is
+//! answered with an estimate (`x-token-count: estimate`) where the upstream turns out to have no such
+//! endpoint (404, 405, 501) or its dialect no form for it. Otherwise the request
 //! (50 MiB, then 413) and an answer that is no stream (32 MiB, then 502) are read whole; a stream
 //! is translated event by event in constant memory, but for what the caller's grammar repeats (the
 //! items of Responses, snapshots of DashScope, whole calls of Gemini), up to
@@ -66,19 +79,30 @@
 //! zstd are undone on the way, a stream event by event, and the limits count decoded bytes; what was
 //! read goes on decoded. What passes untouched stays encoded.
 //!
+//! Where the caller asked for a stream and the upstream answers in one piece, the stream begins when
+//! all of it is there, or when [`keep_alive`](ProviderTranslateLayer::keep_alive) is over: from then
+//! on it shows life like any other, and what goes wrong is its protocol's error event under a status
+//! of 200. Before that a failure is still a 502, which another layer may try again elsewhere.
+//!
 //! # Cancellation
 //! Dropping the future or the body drops the inner one.
 //!
 //! # Errors
 //! Refusals are responses in the caller's protocol: 400 for a body that is not of its protocol or
 //! that the [`Mode`](crate::protocol::report::Mode) refuses, 403 for a model that the principal may
-//! not use, 415 for a body that must be read in an
-//! encoding that cannot be undone, 502 for an answer that cannot be read. The
+//! not use and, where it may not use all, for endpoints whose model is not looked at (embeddings,
+//! files, WebSockets; `GET` and `HEAD` without an upgrade pass: they list and fetch, no model
+//! answers), 415 for a body that must be read in an encoding that cannot be undone, 502 for an
+//! answer that cannot be read. The
 //! service's own error is the inner one's. What could not be carried is a
 //! [`TranslationReport`](crate::protocol::report::TranslationReport) in the response's extensions.
+//! For a streamed answer that is the request's alone, as it is there with the headers; what the
+//! stream itself loses is a `tracing` event at its end, at level debug: each kind of loss once.
 
 mod answer;
+mod awaited;
 mod body;
+mod estimate;
 mod future;
 mod headers;
 mod keep;

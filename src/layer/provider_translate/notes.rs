@@ -31,7 +31,7 @@ impl Notes {
     }
 
     /// Keys and channels learn from the fault of the attempt; a layer inside may know it better.
-    fn fault(&self, fault: Fault) {
+    pub(super) fn fault(&self, fault: Fault) {
         self.exchange.update(|facts| facts.fault = Some(fault));
         if let Some(attempt) = self.attempt {
             self.exchange.update_attempt(attempt, |attempt| {

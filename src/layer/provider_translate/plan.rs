@@ -34,6 +34,15 @@ pub(super) enum Plan {
 }
 
 impl Plan {
+    /// Whether the request goes to the path that the caller named.
+    pub(super) fn keeps_path(&self) -> bool {
+        match self {
+            Self::Pass | Self::Edit(_) => true,
+            Self::Count { from, to } => from == to,
+            Self::Translate { .. } | Self::Models { .. } | Self::Refuse(_) => false,
+        }
+    }
+
     /// The caller's protocol, where the request must be read.
     pub(super) fn reads(&self) -> Option<Protocol> {
         match self {
@@ -46,8 +55,13 @@ impl Plan {
     }
 }
 
-/// Decides by the route alone. `see_body`: somebody must know the model.
-pub(super) fn plan(route: Option<Route>, upstream: &Upstream, see_body: bool) -> Plan {
+/// Decides by the route alone. `see_body`: somebody must know the model; `readable`: somebody can.
+pub(super) fn plan(
+    route: Option<Route>,
+    upstream: &Upstream,
+    see_body: bool,
+    readable: bool,
+) -> Plan {
     let Some(Route { protocol: from, operation }) = route else { return Plan::Pass };
     let to = upstream.protocol().unwrap_or(from);
     match operation {
@@ -57,10 +71,12 @@ pub(super) fn plan(route: Option<Route>, upstream: &Upstream, see_body: bool) ->
         Operation::Generate if from == to && changes_answers(upstream) => {
             Plan::Translate { from, to }
         }
-        Operation::Generate | Operation::CountTokens if from == to => {
+        Operation::Generate if from == to => {
             let see_body = see_body || upstream.own_dialect().is_some();
             if see_body { Plan::Edit(from) } else { Plan::Pass }
         }
+        // It passes where nobody must see it, but is not estimated then.
+        Operation::CountTokens if from == to && !readable && !see_body => Plan::Pass,
         Operation::Generate => Plan::Translate { from, to },
         Operation::CountTokens => Plan::Count { from, to },
         // Also what is added to the list of operations and not yet built here.
@@ -109,11 +125,11 @@ pub(super) fn climbs(path: &str) -> bool {
     decoded.split(['/', '\\']).any(|segment| segment == "." || segment == "..")
 }
 
-/// The one model that a path below `/models/` asks for, percent-decoded.
+/// The one model that a path below `/models/` asks for, percent-decoded; the names of some hold
+/// slashes.
 pub(super) fn asked_model(path: &str) -> Option<String> {
-    let (before, last) = path.trim_end_matches('/').rsplit_once('/')?;
-    let asked = before.rsplit('/').next() == Some("models");
-    asked.then(|| percent_decode_str(last).decode_utf8_lossy().into_owned())
+    let (_, asked) = path.trim_end_matches('/').split_once("/models/")?;
+    Some(percent_decode_str(asked).decode_utf8_lossy().into_owned())
 }
 
 /// A name as one segment of a path, whatever it holds.

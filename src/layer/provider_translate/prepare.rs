@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response};
+use http::Response;
 
 use super::answer::{Job, Wanted};
+use super::estimate::{self, answered};
 use super::future::PendingCall;
 use super::keep::Keeping;
 use super::plan::{self, Plan};
 use super::{ResponseBody, headers};
-use crate::body::{Collected, JSON, Refusal, RewriteBody, drop_body_headers};
+use crate::body::{Collected, Refusal, RewriteBody, drop_body_headers};
 use crate::context::RequestFacts;
 use crate::protocol::dialect::Outgoing;
 use crate::protocol::edit::{Edited, Outline};
@@ -36,10 +36,10 @@ fn bad_request(error: &TranslateError) -> Refusal {
     Refusal::new(FaultKind::BadRequest, error.to_string())
 }
 
-fn answered<C>(body: BytesMut) -> Response<ResponseBody<C>> {
-    let mut response = Response::new(ResponseBody::plain(RewriteBody::full(body.freeze())));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-    response
+/// An estimate instead of a count.
+fn estimated<B, C>(caller: Protocol, question: &[u8]) -> Result<Prepared<B, C>, Refusal> {
+    let response = estimate::estimated(caller, question).map_err(|error| bad_request(&error))?;
+    Ok(Prepared::Answer(Box::new(response)))
 }
 
 impl<S> PendingCall<S> {
@@ -53,9 +53,13 @@ impl<S> PendingCall<S> {
                 let (body, job) = self.translate(from, to, &collected.bytes)?;
                 Ok(call(body, job))
             }
-            Plan::Count { from, to } => self.count(from, to, &collected.bytes),
+            Plan::Count { from, to } if from == to => self.count_there(from, collected),
+            Plan::Count { from, to } => self.count(from, to, collected.bytes),
             Plan::Models { from, to } => self.models(from, to),
-            Plan::Edit(protocol) => Ok(Prepared::Call(self.edit(protocol, collected)?, None)),
+            Plan::Edit(protocol) => {
+                let edited = self.edit(protocol, collected)?;
+                Ok(Prepared::Call(RewriteBody::collected(self.spoken(edited)?), None))
+            }
             Plan::Pass | Plan::Refuse(_) => {
                 Ok(Prepared::Call(RewriteBody::collected(collected), None))
             }
@@ -63,22 +67,19 @@ impl<S> PendingCall<S> {
     }
 
     /// Leaves the facts and splices the mapped model; all other bytes stay.
-    fn edit<B>(
-        &mut self,
-        protocol: Protocol,
-        mut collected: Collected,
-    ) -> Result<RewriteBody<B>, Refusal> {
+    fn edit(&mut self, protocol: Protocol, mut collected: Collected) -> Result<Collected, Refusal> {
         if self.config.vendors_change {
+            let vendor = self.upstream.vendor_tag();
             // A body that cannot be read is for the upstream to refuse.
-            if let Ok(Some(opened)) = translate::open_envelopes(protocol, &collected.bytes) {
+            if let Ok(Some(opened)) = translate::open_envelopes(protocol, vendor, &collected.bytes)
+            {
                 drop_body_headers(&mut self.parts.headers);
                 collected.bytes = opened.freeze();
             }
-            let plain =
-                self.upstream.model_map().is_empty() && self.upstream.own_dialect().is_none();
-            if plain && !self.exchange.is_limited() {
-                return Ok(RewriteBody::collected(collected));
-            }
+        }
+        let plain = self.upstream.model_map().is_empty() && self.upstream.own_dialect().is_none();
+        if plain && !self.exchange.is_limited() {
+            return Ok(collected);
         }
         let outline = Outline::read(protocol, &collected.bytes)?;
         let facts = outline.facts(&self.parts.uri, &self.parts.headers)?;
@@ -91,18 +92,37 @@ impl<S> PendingCall<S> {
             Some(model) => outline.set_model(&mut self.parts.uri, model)?,
             None => Edited::Unchanged,
         };
-        let bytes = match edited {
-            Edited::Changed(bytes) => bytes,
-            Edited::Unchanged if self.upstream.own_dialect().is_none() => {
-                return Ok(RewriteBody::collected(collected));
-            }
-            Edited::Unchanged => collected.bytes,
-        };
-        drop_body_headers(&mut self.parts.headers);
-        let mut body = BytesMut::from(bytes);
-        self.speak(&mut body, &mut TranslationReport::default())?;
-        let bytes = body.freeze();
-        Ok(RewriteBody::collected(Collected { bytes, trailers: collected.trailers }))
+        if let Edited::Changed(bytes) = edited {
+            drop_body_headers(&mut self.parts.headers);
+            collected.bytes = bytes;
+        }
+        Ok(collected)
+    }
+
+    /// The body in the upstream's dialect, where it has one.
+    fn spoken(&mut self, mut collected: Collected) -> Result<Collected, Refusal> {
+        if self.upstream.own_dialect().is_some() {
+            drop_body_headers(&mut self.parts.headers);
+            let mut body = BytesMut::from(collected.bytes);
+            self.speak(&mut body, &mut TranslationReport::default())?;
+            collected.bytes = body.freeze();
+        }
+        Ok(collected)
+    }
+
+    /// Passes a question for a count to an upstream of its own protocol. A clone may not have the
+    /// endpoint, a dialect no word for it.
+    fn count_there<B, C>(
+        &mut self,
+        protocol: Protocol,
+        collected: Collected,
+    ) -> Result<Prepared<B, C>, Refusal> {
+        let counted = collected.bytes.clone();
+        let edited = self.edit(protocol, collected)?;
+        let Ok(spoken) = self.spoken(edited) else { return estimated(protocol, &counted) };
+        let job = self.job(protocol, protocol, Wanted::Count, self.keeping());
+        let job = Box::new(Job { counted, ..job });
+        Ok(Prepared::Call(RewriteBody::collected(spoken), Some(job)))
     }
 
     fn translate(
@@ -112,7 +132,7 @@ impl<S> PendingCall<S> {
         body: &[u8],
     ) -> Result<(Bytes, Job), Refusal> {
         let translated =
-            self.with_options(to, |options| translate::request(from, to, body, options))?;
+            self.with_options(|options| translate::request(from, to, body, options))?;
         self.leave_facts(&translated)?;
         self.asked(from, to, translated, Wanted::Answer)
     }
@@ -122,24 +142,22 @@ impl<S> PendingCall<S> {
         &mut self,
         from: Protocol,
         to: Protocol,
-        body: &[u8],
+        body: Bytes,
     ) -> Result<Prepared<B, C>, Refusal> {
         let counted =
-            self.with_options(to, |options| translate::count_request(from, to, body, options))?;
+            self.with_options(|options| translate::count_request(from, to, &body, options))?;
         match counted {
             CountRequest::Ask(translated) => {
                 self.leave_facts(&translated)?;
-                let (body, job) = self.asked(from, to, *translated, Wanted::Count)?;
-                Ok(Prepared::Call(RewriteBody::full(body), Some(Box::new(job))))
+                let asked = self.asked(from, to, *translated, Wanted::Count);
+                let Ok((asked, job)) = asked else { return estimated(from, &body) };
+                let job = Box::new(Job { counted: body, ..job });
+                Ok(Prepared::Call(RewriteBody::full(asked), Some(job)))
             }
-            CountRequest::Estimate { tokens, model } => {
+            CountRequest::Estimate { model, .. } => {
                 let model = Some(model.as_str().into());
                 self.leave(RequestFacts { model, ..RequestFacts::default() })?;
-                let body =
-                    translate::write_count(from, tokens).map_err(|error| bad_request(&error))?;
-                let mut response = answered(body);
-                headers::mark_estimate(response.headers_mut());
-                Ok(Prepared::Answer(Box::new(response)))
+                estimated(from, &body)
             }
         }
     }
@@ -163,15 +181,18 @@ impl<S> PendingCall<S> {
                 Endpoint::new(format!("{path}/{}", plan::one_segment(name)))
             }
         };
-        self.address(to, &endpoint)?;
+        self.address(from, to, &endpoint)?;
         let wanted = Wanted::Models { one: asked.is_some() };
-        let job = Job::new(from, to, wanted, self.notes(), Arc::clone(&self.config));
+        let job = self.job(from, to, wanted, self.keeping());
         Ok(Prepared::Call(RewriteBody::full(Bytes::new()), Some(Box::new(job))))
+    }
+
+    fn keeping(&self) -> Keeping {
+        Keeping::new(&self.config, &self.exchange, &self.upstream, &self.parts.headers)
     }
 
     fn with_options<T>(
         &self,
-        to: Protocol,
         translate: impl FnOnce(&RequestOptions<'_>) -> Result<T, TranslateError>,
     ) -> Result<T, Refusal> {
         let map_model = |model: &str| self.upstream.model_map().resolve(model).map(str::to_owned);
@@ -180,13 +201,14 @@ impl<S> PendingCall<S> {
             query: self.parts.uri.query(),
             headers: &self.parts.headers,
         };
-        let keeping = Keeping::new(&self.config, &self.exchange, to);
+        let keeping = self.keeping();
         let options = RequestOptions {
             head: Some(head),
             profiles: self.upstream.target_profiles(),
             mode: self.config.mode,
             map_model: &map_model,
-            recall: &|call_id| keeping.recall(call_id),
+            vendor: self.upstream.vendor_tag(),
+            recall: &|call| keeping.recall(call),
         };
         translate(&options).map_err(|error| bad_request(&error))
     }
@@ -199,11 +221,10 @@ impl<S> PendingCall<S> {
         translated: TranslatedRequest,
         wanted: Wanted,
     ) -> Result<(Bytes, Job), Refusal> {
-        self.address(to, &translated.endpoint)?;
+        let keeping = self.keeping().within(translated.conversation());
+        self.address(from, to, &translated.endpoint)?;
         let (mut body, mut report) = (translated.body, translated.report);
-        if wanted == Wanted::Answer {
-            self.speak(&mut body, &mut report)?;
-        }
+        self.speak(&mut body, &mut report)?;
         let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut answer = Answer::new(translated.model, created, fastrand::u64(..));
         answer.include_usage = translated.include_usage;
@@ -211,9 +232,15 @@ impl<S> PendingCall<S> {
         answer.echo = translated.echo;
         answer.restore = translated.restore;
         answer.dialect = self.upstream.own_dialect().cloned();
-        let job = Job::new(from, to, wanted, self.notes(), Arc::clone(&self.config));
+        answer.vendor = self.upstream.vendor_tag();
+        let job = self.job(from, to, wanted, keeping);
         let job = Job { stream: translated.stream, answer, report, ..job };
         Ok((body.freeze(), job))
+    }
+
+    fn job(&self, from: Protocol, to: Protocol, wanted: Wanted, keeping: Keeping) -> Job {
+        let config = Arc::clone(&self.config);
+        Job::new(from, to, wanted, self.notes(), keeping, config)
     }
 
     /// Lets the upstream's dialect have its way with a request that is ready.
@@ -234,10 +261,15 @@ impl<S> PendingCall<S> {
     }
 
     /// Sends the request to its endpoint.
-    fn address(&mut self, to: Protocol, endpoint: &Endpoint) -> Result<(), Refusal> {
+    fn address(
+        &mut self,
+        from: Protocol,
+        to: Protocol,
+        endpoint: &Endpoint,
+    ) -> Result<(), Refusal> {
         let uri = self.upstream.uri_for(&endpoint.path, endpoint.query);
         self.parts.uri = uri.map_err(|_| plan::bad_path())?;
-        headers::translate_request(&mut self.parts.headers, to);
+        headers::translate_request(&mut self.parts.headers, from, to);
         headers::ask_for_identity(&mut self.parts.headers);
         for (name, value) in &endpoint.headers {
             self.parts.headers.insert(name, value.clone());

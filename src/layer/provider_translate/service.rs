@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, header};
 use http_body::Body;
 use tower_service::Service;
 
@@ -16,7 +16,6 @@ use crate::body::{ContentEncoding, Refusal, RewriteBody};
 use crate::context::{Connection, Exchange, Upstream, UpstreamKey};
 use crate::protocol::model::FaultKind;
 use crate::protocol::{Operation, Route};
-use crate::secret::query;
 
 /// The service of [`ProviderTranslateLayer`].
 #[derive(Debug, Clone)]
@@ -71,20 +70,22 @@ where
             facts.upstream_protocol = upstream.protocol().or(caller);
         });
         let seen = route.is_some_and(|route| route.operation != Operation::Other);
-        if !seen && exchange.is_limited() && !request.method().is_safe() {
+        // A question makes no model speak, unless it opens a channel of its own (Realtime).
+        let asks = request.method().is_safe() && !request.headers().contains_key(header::UPGRADE);
+        if !seen && exchange.is_limited() && !asks {
             // It may name a model where nobody here looks.
             let error = Refusal::new(FaultKind::Permission, "this key may not use this path");
             return ResponseFuture::refuse(caller, &error);
         }
         // What cannot be decoded is none of ours.
-        let may_hold_seals =
-            self.config.vendors_change && ContentEncoding::of(request.headers()).is_ok();
+        let readable = ContentEncoding::of(request.headers()).is_ok();
+        let may_hold_seals = self.config.vendors_change && readable;
         let see_body = exchange.is_limited() || !upstream.model_map().is_empty() || may_hold_seals;
-        let plan = plan::plan(route, &upstream, see_body);
+        let plan = plan::plan(route, &upstream, see_body, readable);
         if let Plan::Refuse(error) = &plan {
             return ResponseFuture::refuse(caller, error);
         }
-        if let Plan::Pass | Plan::Edit(_) = plan {
+        if plan.keeps_path() {
             if plan::climbs(request.uri().path()) {
                 return ResponseFuture::refuse(caller, &plan::bad_path());
             }
@@ -96,10 +97,10 @@ where
         let spoken = upstream.protocol().or(caller);
         let leased = request.extensions_mut().remove::<UpstreamKey>();
         let credential = leased.as_ref().unwrap_or(upstream.credential());
-        headers::set_credential(request.headers_mut(), caller, spoken, credential);
-        if !matches!(credential, UpstreamKey::Caller) {
-            query::strip_keys(request.uri_mut());
-        }
+        let (mut parts, body) = request.into_parts();
+        let (uri, headers) = (&mut parts.uri, &mut parts.headers);
+        headers::set_credential(uri, headers, caller, spoken, credential);
+        let request = Request::from_parts(parts, body);
         match plan {
             Plan::Translate { .. } | Plan::Count { .. } | Plan::Models { .. } | Plan::Edit(_) => {
                 // The ready service goes with the request; its clone waits for the next.

@@ -23,6 +23,7 @@ mod encoded;
 mod listed;
 mod profiles;
 mod silence;
+mod vendors;
 
 const MESSAGES: &str =
     r#"{"model":"claude-x","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
@@ -335,9 +336,13 @@ async fn a_limited_key_goes_only_where_its_model_is_seen() {
         ("POST", "/v1/completions", 403),
         ("POST", "/v1/chat/%63ompletions", 403),
         ("GET", "/v1/files", 200),
+        ("GET", "/v1/realtime?model=gpt-y", 403),
         ("GET", "/v1/models", 200),
     ] {
-        let request = Request::builder().method(method).uri(path);
+        let mut request = Request::builder().method(method).uri(path);
+        if path.contains("realtime") {
+            request = request.header("upgrade", "websocket");
+        }
         let mut request = request.body(Full::from("{}")).unwrap();
         let principal = Some(Principal::new("team").models(["gpt-x"]));
         Exchange::of(request.extensions_mut()).update(|facts| facts.principal = principal);

@@ -13,6 +13,7 @@ use crate::protocol::json::{JsonStr, Kind, Raw, one_line};
 use crate::protocol::model::{ApiError, Candidate, FaultKind, Response, StopReason, Usage};
 use crate::protocol::play::play;
 use crate::protocol::report::{Mode, Reporter, TranslationReport};
+use crate::protocol::seal::Home;
 use crate::protocol::{Answer, Protocol};
 
 /// A finished answer in the caller's protocol, and what others want to know of it.
@@ -136,7 +137,8 @@ pub(super) fn give_back(
     let ids = answer.ids.fork();
     answer.restore.with_ids(ids);
     answer.restore.response(response);
-    let mut sealer = Sealer::new(response.origin, to);
+    let home = Home { protocol: response.origin, vendor: answer.vendor };
+    let mut sealer = Sealer::new(home, to);
     sealer.response(response);
     sealer.take_deposits()
 }
@@ -161,10 +163,11 @@ pub(super) fn write_response(
     Ok(TranslatedAnswer::of(response, out, report, deposits))
 }
 
-/// Plays a finished answer as a stream, for a caller that asked for one.
+/// Plays a finished answer as a stream, for a caller that asked for one. Its report is that of the
+/// same answer in one piece, and what is refused there is refused here.
 ///
 /// # Errors
-/// When the body is not of its protocol, or a protocol has no reader or writer.
+/// As [`response`].
 pub fn response_as_stream(
     from: Protocol,
     to: Protocol,
@@ -176,10 +179,12 @@ pub fn response_as_stream(
     let mut response = read_response(from, &text)?;
     answer.origin = Some(from);
     let deposits = give_back(&mut response, to, &mut answer);
+    // Only the writer of finished answers tells what it loses.
+    let whole = write_response(&response, &text, to, answer.clone(), deposits)?;
     let mut writer = Writer::new(to, answer)?;
-    let mut out = BytesMut::with_capacity(body.len() + 1024);
-    play(&response, &mut |event| writer.write(event, &mut out));
-    Ok(TranslatedAnswer::of(&response, out, TranslationReport::default(), deposits))
+    let mut body = BytesMut::with_capacity(whole.body.len() + 1024);
+    play(&response, &mut |event| writer.write(event, &mut body));
+    Ok(TranslatedAnswer { body, ..whole })
 }
 
 /// An error answer in the caller's protocol.

@@ -74,6 +74,16 @@ pub fn count_request(
     Ok(CountRequest::Ask(Box::new(translated)))
 }
 
+/// An [`estimate`] for a question for a count, as it came.
+///
+/// # Errors
+/// When the body is not of its protocol, or that has no such question.
+pub fn estimate_count(from: Protocol, body: &[u8]) -> Result<u64, TranslateError> {
+    let asked = codec(from)?.count.as_ref().ok_or(TranslateError::Unsupported(from))?;
+    let text = (asked.unwrap)(super::utf8(body)?)?;
+    Ok(estimate(&(codec(from)?.read_request)(&text)?))
+}
+
 /// The members of an object that are in the list.
 fn keep_members(text: &str, members: &[&str], out: &mut BytesMut) -> Result<(), TranslateError> {
     let document = Raw::parse(text)?;

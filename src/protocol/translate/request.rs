@@ -10,8 +10,8 @@ use crate::protocol::model::Reasoning;
 use crate::protocol::profile::Profiles;
 use crate::protocol::report::{Mode, Reporter, TranslationReport};
 use crate::protocol::restore::Restore;
-use crate::protocol::seal::may_hold_envelope;
-use crate::protocol::{Endpoint, Head, Layout, Protocol, Target};
+use crate::protocol::seal::{Home, may_hold_envelope};
+use crate::protocol::{Endpoint, Head, Layout, Protocol, Target, VendorTag};
 
 /// How a request is translated.
 #[derive(Clone, Copy)]
@@ -24,9 +24,22 @@ pub struct RequestOptions<'o> {
     pub head: Option<Head<'o>>,
     /// The model to ask for instead of the caller's; `None` leaves it.
     pub map_model: &'o dyn Fn(&str) -> Option<String>,
-    /// What was [deposited](super::Deposit) for the call of this id, by this caller, from an
-    /// upstream of this protocol. Asked only for callers of Chat and DashScope.
-    pub recall: &'o dyn Fn(&str) -> Option<Bytes>,
+    /// Whose upstream it is: seals of any other vendor are left out. Default the one of hosts that
+    /// have no other.
+    pub vendor: VendorTag,
+    /// What was [deposited](super::Deposit) for this call, by this caller, from an upstream of this
+    /// vendor. Asked only for callers of Chat and DashScope.
+    pub recall: &'o dyn Fn(&KnownCall<'_>) -> Option<Bytes>,
+}
+
+/// A call of a request's history, as far as it is told from those of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct KnownCall<'a> {
+    /// See [`TranslatedRequest::conversation`].
+    pub conversation: Option<&'a str>,
+    /// The id of the call.
+    pub id: &'a str,
 }
 
 impl fmt::Debug for RequestOptions<'_> {
@@ -45,6 +58,7 @@ impl Default for RequestOptions<'_> {
             mode: Mode::default(),
             head: None,
             map_model: &|_| None,
+            vendor: VendorTag::default(),
             recall: &|_| None,
         }
     }
@@ -81,6 +95,19 @@ pub struct TranslatedRequest {
     pub cache_key: Option<String>,
 }
 
+impl TranslatedRequest {
+    /// What the caller's body has to tell its conversation from others: the prompt cache key, else
+    /// the end user; `None` where it has neither.
+    #[must_use]
+    pub fn conversation(&self) -> Option<&str> {
+        conversation(&self.cache_key, &self.user)
+    }
+}
+
+fn conversation<'s>(cache_key: &'s Option<String>, user: &'s Option<String>) -> Option<&'s str> {
+    cache_key.as_deref().or(user.as_deref())
+}
+
 /// Translates a request.
 ///
 /// # Errors
@@ -107,11 +134,15 @@ pub fn request(
     let target = &options.profiles.target(to, &upstream_model);
     let stream = request.stream.unwrap_or(false);
     let echo = (reader.echo)(&request, text);
+    let (user, cache_key) = (owned(&request.end_user), owned(&request.cache_key));
     let anchors = std::mem::take(&mut request.anchors);
     let mut reporter = Reporter::new(text).anchored(&anchors);
     let mut restore = Restore::default();
     if from != to {
-        seals::open(&mut request, to, options.recall, &mut reporter);
+        let home = Home { protocol: to, vendor: options.vendor };
+        let conversation = conversation(&cache_key, &user);
+        let recall = |id: &str| (options.recall)(&KnownCall { conversation, id });
+        seals::open(&mut request, home, &recall, &mut reporter);
         restore = prepare(&mut request, to, target, &mut reporter);
     }
     // Members that the target adds (an id, a wrapper) are few; the texts decide the size.
@@ -132,18 +163,22 @@ pub fn request(
         layout: request.layout,
         echo,
         restore,
-        user: owned(&request.end_user),
-        cache_key: owned(&request.cache_key),
+        user,
+        cache_key,
     })
 }
 
 /// A request that goes to an upstream of its own protocol, without what a translated answer once
-/// put into its history for another vendor; `None` where there is nothing of the kind, and the
-/// body can stay as it is.
+/// put into its history for another upstream; `None` where there is nothing of the kind, and the
+/// body can stay as it is. What the upstream's own vendor sealed is put back to its place.
 ///
 /// # Errors
 /// When the body is not of its protocol, or the protocol has no reader or writer.
-pub fn open_envelopes(protocol: Protocol, body: &[u8]) -> Result<Option<BytesMut>, TranslateError> {
+pub fn open_envelopes(
+    protocol: Protocol,
+    vendor: VendorTag,
+    body: &[u8],
+) -> Result<Option<BytesMut>, TranslateError> {
     if !may_hold_envelope(body) {
         return Ok(None);
     }
@@ -154,7 +189,7 @@ pub fn open_envelopes(protocol: Protocol, body: &[u8]) -> Result<Option<BytesMut
         return Ok(None);
     }
     let mut reporter = Reporter::new(text);
-    seals::open(&mut request, protocol, &|_| None, &mut reporter);
+    seals::open(&mut request, Home { protocol, vendor }, &|_| None, &mut reporter);
     if protocol == Protocol::Anthropic && seals::lacks_thinking(&request) {
         // Else it is refused: another vendor called the tools, and there is no thinking before.
         let Reasoning { effort, .. } = request.reasoning;

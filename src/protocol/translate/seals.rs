@@ -20,11 +20,15 @@ use wrap::{Slot, Wrapper};
 
 use crate::protocol::Protocol;
 use crate::protocol::model::{Response, StreamEvent, Vendor};
+use crate::protocol::seal::Home;
 
-/// Whether an upstream of `to` may be given a seal of `vendor` that came from an upstream of
-/// protocol `from`, where that is known.
-fn belongs(vendor: Vendor, from: Option<Protocol>, to: Protocol) -> bool {
-    match to {
+/// Whether the upstream `to` may be given a seal of `vendor` that came from the upstream `from`,
+/// where that is known. One without an envelope tells no more than its protocol.
+fn belongs(vendor: Vendor, from: Option<Home>, to: Home) -> bool {
+    if from.is_some_and(|from| from.vendor != to.vendor) {
+        return false;
+    }
+    match to.protocol {
         Protocol::Anthropic => vendor == Vendor::Anthropic,
         Protocol::OpenAiResponses => vendor == Vendor::OpenAi,
         Protocol::Gemini => vendor == Vendor::Gemini,
@@ -44,8 +48,8 @@ enum Way {
 }
 
 impl Sealer {
-    /// For an answer of an upstream of `from` to a caller of `to`.
-    pub(super) fn new(from: Protocol, to: Protocol) -> Self {
+    /// For an answer of the upstream `from` to a caller of `to`.
+    pub(super) fn new(from: Home, to: Protocol) -> Self {
         Self(match to {
             Protocol::Anthropic => Way::Wrap(Wrapper::new(from, Slot::Thinking)),
             Protocol::OpenAiResponses => Way::Wrap(Wrapper::new(from, Slot::Item)),

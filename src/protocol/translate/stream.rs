@@ -4,11 +4,14 @@ use super::TranslateError;
 use super::answer::{TranslatedAnswer, give_back, write_response};
 use super::codec::{Reader, Writer, codec};
 use super::framing::Framing;
+use super::losses::StreamLosses;
 use super::seals::{Deposit, Sealer};
 use crate::protocol::dialect::SharedDialect;
 use crate::protocol::fold::Fold;
 use crate::protocol::model::{ApiError, FaultKind, Response, StopReason, StreamEvent, Usage};
+use crate::protocol::report::TranslationReport;
 use crate::protocol::restore::Restore;
+use crate::protocol::seal::Home;
 use crate::protocol::{Answer, Protocol, Transcode};
 
 /// The room that is made in an output that has little left, so that it does not grow step by step
@@ -47,6 +50,8 @@ pub struct Transcoder {
     writer: Writer,
     facts: StreamFacts,
     news: bool,
+    /// The caller's protocol, and what it could not carry; nothing within one protocol.
+    losses: Option<(Protocol, StreamLosses)>,
 }
 
 impl Transcoder {
@@ -64,6 +69,7 @@ impl Transcoder {
             writer: Writer::new(to, answer)?,
             facts: StreamFacts::default(),
             news: false,
+            losses: (from != to).then(|| (to, StreamLosses::default())),
         })
     }
 
@@ -78,7 +84,15 @@ impl Transcoder {
         self.back.0.as_mut().map(|back| back.1.take_deposits()).unwrap_or_default()
     }
 
-    fn fail(&mut self, kind: FaultKind, message: &'static str, out: &mut BytesMut) {
+    /// What the caller's protocol could not carry so far, by kind: each is there once, and points to
+    /// no place. Empty within one protocol.
+    #[must_use]
+    pub fn losses(&self) -> TranslationReport {
+        self.losses.as_ref().map(|(_, losses)| losses.report().clone()).unwrap_or_default()
+    }
+
+    /// Ends the output in its protocol's error, unless it is at its end.
+    pub(crate) fn fail(&mut self, kind: FaultKind, message: &str, out: &mut BytesMut) {
         if !self.writer.is_done() {
             self.facts.fault = Some(kind);
             self.news = true;
@@ -95,7 +109,8 @@ impl Back {
     fn new(from: Protocol, to: Protocol, answer: &mut Answer) -> Self {
         let mut restore = std::mem::take(&mut answer.restore);
         restore.with_ids(answer.ids.fork());
-        Self((from != to).then(|| Box::new((restore, Sealer::new(from, to)))))
+        let home = Home { protocol: from, vendor: answer.vendor };
+        Self((from != to).then(|| Box::new((restore, Sealer::new(home, to)))))
     }
 
     fn event(&mut self, event: StreamEvent<'_>, sink: &mut dyn FnMut(StreamEvent<'_>)) {
@@ -127,9 +142,12 @@ impl StreamFacts {
 impl Transcode for Transcoder {
     fn push(&mut self, input: &[u8], out: &mut BytesMut) {
         make_room(input, out);
-        let Self { framing, reader, back, writer, facts, news } = self;
+        let Self { framing, reader, back, writer, facts, news, losses } = self;
         let mut sink = |event: StreamEvent<'_>| {
             *news |= facts.note(&event);
+            if let Some((to, losses)) = losses {
+                losses.note(&event, *to);
+            }
             writer.write(event, out);
         };
         let framed = framing.push(input, &mut |event| {
@@ -141,9 +159,12 @@ impl Transcode for Transcoder {
     }
 
     fn finish(&mut self, out: &mut BytesMut) {
-        let Self { framing, reader, back, writer, facts, news } = self;
+        let Self { framing, reader, back, writer, facts, news, losses } = self;
         let mut write = |event: StreamEvent<'_>| {
             *news |= facts.note(&event);
+            if let Some((to, losses)) = losses {
+                losses.note(&event, *to);
+            }
             writer.write(event, out);
         };
         let mut sink = |event: StreamEvent<'_>| back.event(event, &mut write);

@@ -4,9 +4,10 @@ use super::TranslateError;
 use super::codec::{Reader, codec};
 use super::framing::Framing;
 use crate::protocol::Protocol;
+use crate::protocol::dialect::SharedDialect;
 use crate::protocol::fold::Fold;
 use crate::protocol::json::Raw;
-use crate::protocol::model::{Content, FaultKind, Response, ToolArguments, ToolCall};
+use crate::protocol::model::{Content, FaultKind, Response, ToolArguments};
 
 /// The answer that a stream made, for whoever keeps or logs it. It watches and never fails: what
 /// it cannot read it leaves out, and says so.
@@ -65,6 +66,13 @@ impl Synthesizer {
         })
     }
 
+    /// Reads the upstream's own dialect of its protocol.
+    #[must_use]
+    pub fn speaking(mut self, dialect: Option<&SharedDialect>) -> Self {
+        self.reader = self.reader.speaking(dialect);
+        self
+    }
+
     /// More of the stream.
     pub fn push(&mut self, bytes: &[u8]) {
         let Self { framing, reader, fold, skipped, too_large } = self;
@@ -99,37 +107,9 @@ impl Synthesizer {
             complete: self.fold.is_complete() && !self.too_large,
             failure: failure.or_else(|| self.too_large.then(too_large)),
             skipped: self.skipped,
-            response: joined(self.fold.so_far()),
+            response: self.fold.so_far(),
         }
     }
-}
-
-/// Some clones send a call in two: first its name, then a call without a name for the arguments.
-fn joined(mut response: Response<'static>) -> Response<'static> {
-    for candidate in &mut response.candidates {
-        let mut at = 1;
-        while at < candidate.parts.len() {
-            let (before, behind) = candidate.parts.split_at_mut(at);
-            let pair = (before.last_mut().map(|part| &mut part.content), &behind[0].content);
-            let (Some(Content::ToolCall(first)), Content::ToolCall(second)) = pair else {
-                at += 1;
-                continue;
-            };
-            if continues(first, second) {
-                first.arguments = second.arguments.clone();
-                candidate.parts.remove(at);
-            } else {
-                at += 1;
-            }
-        }
-    }
-    response
-}
-
-fn continues(first: &ToolCall<'_>, second: &ToolCall<'_>) -> bool {
-    let empty = |call: &ToolCall<'_>| matches!(&call.arguments, ToolArguments::Text(text) if matches!(&*text.decode(), "" | "{}"));
-    let same = second.id.is_empty() || second.id == first.id;
-    second.name.is_empty() && !first.name.is_empty() && empty(first) && !empty(second) && same
 }
 
 impl Synthesis {
@@ -227,6 +207,15 @@ mod tests {
         );
         assert!(found.text().contains("Tool Call: g({\"a\":1}) [ID: d]"), "{}", found.text());
         assert_eq!(found.text().matches("Tool Call: f(").count(), 1);
+    }
+
+    #[test]
+    fn a_dialect_is_read() {
+        let dialect = SharedDialect::new(crate::protocol::dialect::Completions);
+        let synthesizer = Synthesizer::new(Protocol::OpenAiChat, 1 << 20).unwrap();
+        let mut synthesizer = synthesizer.speaking(Some(&dialect));
+        synthesizer.push(b"data: {\"object\":\"text_completion\",\"choices\":[{\"text\":\"Hi\",\"index\":0,\"finish_reason\":\"stop\"}]}\n\n");
+        assert_eq!(synthesizer.finish().text(), "Hi");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Upstreams that speak a protocol in their own way.
 
 use super::*;
-use crate::protocol::dialect::{Completions, GeminiOpenAi};
+use crate::protocol::dialect::{Completions, Dialect, DialectError, GeminiOpenAi, Outgoing};
 
 const COMPLETION: &str = r#"{"id":"cmpl-1","object":"text_completion","created":1,"model":"old","choices":[{"text":"Hello","index":0,"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
 
@@ -90,4 +90,40 @@ async fn geminis_chat_endpoint() {
     assert_eq!(sent["extra_body"]["google"]["thinking_config"]["thinking_budget"], 100);
     // Its answers are Chat's own, and pass untouched.
     assert_eq!(text(steps(&mut response.into_body())), CHAT_ANSWER);
+}
+
+/// Lives elsewhere, and has no word for a count, or has.
+#[derive(Debug)]
+struct Elsewhere {
+    counts: bool,
+}
+
+impl Dialect for Elsewhere {
+    fn request(&self, request: &mut Outgoing<'_>) -> Result<(), DialectError> {
+        let path = request.uri.path().to_owned();
+        match path.strip_prefix("/base/v1/messages") {
+            Some("/count_tokens") if self.counts => request.set_path("/count_tokens", "/count"),
+            _ => request.set_path("/v1/messages", "/ask"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn counts_go_in_the_dialect_or_are_estimated() {
+    let ours = r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#;
+    let gemini = r#"{"contents":[{"parts":[{"text":"Hi"}]}]}"#;
+    for (path, body) in
+        [("/v1/messages/count_tokens", ours), ("/v1beta/models/g:countTokens", gemini)]
+    {
+        for counts in [true, false] {
+            let upstream = upstream(Protocol::Anthropic).dialect(Elsewhere { counts });
+            let answer = (200, "application/json", vec![r#"{"input_tokens":7}"#.into()]);
+            let layer = ProviderTranslateLayer::to(upstream);
+            let (response, seen) = send(layer, post(path, body), answer).await;
+            let sent = seen.map(|seen| seen.0.uri.path().to_owned());
+            assert_eq!(sent.as_deref(), counts.then_some("/base/v1/messages/count"), "{path}");
+            assert_eq!(response.headers().contains_key("x-token-count"), !counts, "{path}");
+            assert_eq!(response.status(), 200);
+        }
+    }
 }

@@ -17,6 +17,40 @@ async fn a_count_is_an_estimate_where_the_upstream_does_not_count() {
 }
 
 #[tokio::test]
+async fn a_count_is_an_estimate_where_the_endpoint_turns_out_to_be_missing() {
+    let gemini = r#"{"contents":[{"parts":[{"text":"Hello there, how are you?"}]}]}"#;
+    let count = "/v1beta/models/g:countTokens";
+    for (path, body, member) in
+        [("/v1/messages/count_tokens", COUNT, "input_tokens"), (count, gemini, "totalTokens")]
+    {
+        for status in [404, 405, 501, 400] {
+            let layer = ProviderTranslateLayer::to(upstream(Protocol::Anthropic));
+            let answer = (status, "application/json", vec!["{}".into()]);
+            let (response, seen) = send(layer, post(path, body), answer).await;
+            let (parts, sent) = seen.unwrap();
+            assert_eq!(parts.uri, "http://upstream/base/v1/messages/count_tokens");
+            assert!(path == count || sent == body, "within one protocol it stays");
+            assert_eq!(response.headers().contains_key("x-token-count"), status != 400);
+            if status == 400 {
+                assert_eq!(response.status(), 400, "{path}");
+                continue;
+            }
+            assert_eq!(response.status(), 200, "{path} {status}");
+            assert!(body_json(response).await[member].as_u64().unwrap() > 5, "{path} {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_count_passes_within_one_protocol() {
+    let layer = ProviderTranslateLayer::to(upstream(Protocol::Anthropic));
+    let answer = (200, "application/json", vec![r#"{ "input_tokens": 7 }"#.into()]);
+    let (response, _) = send(layer, post("/v1/messages/count_tokens", COUNT), answer).await;
+    assert_eq!(response.headers()["content-length"], "999");
+    assert_eq!(text(steps(&mut response.into_body())), r#"{ "input_tokens": 7 }"#);
+}
+
+#[tokio::test]
 async fn a_count_of_a_model_that_may_not_be_used_is_refused() {
     let mut request = post("/v1/messages/count_tokens", COUNT);
     let exchange = Exchange::of(request.extensions_mut());
@@ -60,6 +94,21 @@ async fn one_model_is_asked_for_by_its_mapped_name() {
     .await;
     assert_eq!(seen.unwrap().0.uri, "http://upstream/base/v1/models/gpt%2F5");
     assert_eq!(body_json(response).await["name"], "models/gpt/5");
+}
+
+#[tokio::test]
+async fn the_name_of_a_model_may_hold_slashes() {
+    let model = r#"{"id":"org/name","object":"model","created":0,"owned_by":"o"}"#;
+    let answer = || (200, "application/json", vec![model.into()]);
+    let request = || Request::get("/v1/models/org/name").body(Full::default()).unwrap();
+    for (protocol, path) in [
+        (Protocol::OpenAiChat, "/v1/models/org/name"),
+        (Protocol::Anthropic, "/v1/models/org%2Fname"),
+    ] {
+        let layer = ProviderTranslateLayer::to(upstream(protocol));
+        let (_, seen) = send(layer, request(), answer()).await;
+        assert_eq!(seen.unwrap().0.uri.path(), format!("/base{path}"));
+    }
 }
 
 #[tokio::test]

@@ -1,12 +1,18 @@
 //! What is kept of a turn for callers that cannot carry it, and how it is put back.
 
+use std::collections::HashMap;
+
 use bytes::{Bytes, BytesMut};
 
 use super::belongs;
-use crate::protocol::Protocol;
+use super::keep::MAX_DEPOSIT;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter};
 use crate::protocol::model::{Content, Part, Seal, Turn};
-use crate::protocol::seal::{Envelope, Place};
+use crate::protocol::seal::{Envelope, Home, Place};
+
+/// Most bytes of a kept entry that are read: what [`MAX_DEPOSIT`] is with envelopes and names around
+/// it.
+const MAX_WRITTEN: usize = 4 * MAX_DEPOSIT;
 
 /// The sealed pieces of one turn of the model.
 ///
@@ -55,10 +61,10 @@ impl Entry<'_> {
     }
 
     /// The entry as it is kept; `None` where a seal is too long.
-    pub(super) fn write(&self, upstream: Protocol) -> Option<Bytes> {
+    pub(super) fn write(&self, home: Home) -> Option<Bytes> {
         let envelope = |seal: &Seal<'_>| {
             let seal = Seal { data: seal.data.borrow(), ..*seal };
-            Envelope { seal, upstream, place: Place::Here }.encode()
+            Envelope { seal, home, place: Place::Here }.encode()
         };
         let all = |seals: &mut dyn Iterator<Item = &Seal<'_>>| -> Option<Vec<JsonStr<'static>>> {
             seals.map(envelope).collect()
@@ -104,7 +110,7 @@ impl Entry<'_> {
     /// What was kept for the calls of a turn. What cannot be read is as good as gone.
     pub(super) fn of(
         turn: &Turn<'_>,
-        to: Protocol,
+        to: Home,
         recall: &dyn Fn(&str) -> Option<Bytes>,
     ) -> Option<Entry<'static>> {
         let mut found: Option<Entry<'static>> = None;
@@ -113,7 +119,8 @@ impl Entry<'_> {
             if call.id.is_empty() {
                 continue;
             }
-            let Some(kept) = recall(&call.id.decode()) else { continue };
+            let kept = recall(&call.id.decode()).filter(|kept| kept.len() <= MAX_WRITTEN);
+            let Some(kept) = kept else { continue };
             let Some(entry) = std::str::from_utf8(&kept).ok().and_then(|text| read(text, to))
             else {
                 continue;
@@ -147,7 +154,7 @@ impl Words<'_> {
 }
 
 /// Reads an entry; `None` where it is damaged or of another vendor.
-fn read(text: &str, to: Protocol) -> Option<Entry<'_>> {
+fn read(text: &str, to: Home) -> Option<Entry<'_>> {
     let mut entry = Entry::default();
     let mut cursor = Cursor::new(text);
     let walked = cursor.object(|key, c| {
@@ -191,7 +198,7 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn read(c: &mut Cursor<'a>, upstream: Protocol) -> Result<Self, JsonError> {
+    fn read(c: &mut Cursor<'a>, upstream: Home) -> Result<Self, JsonError> {
         let (mut calls, mut at, mut from, mut to, mut silent) = (0, 0, 0, 0, false);
         let (mut text, mut id, mut data) = (None, JsonStr::default(), JsonStr::default());
         c.object(|key, c| {
@@ -209,7 +216,7 @@ impl<'a> Fields<'a> {
             Ok(())
         })?;
         let opened = Envelope::decode(&data).and_then(Result::ok);
-        let good = opened.filter(|it| belongs(it.seal.vendor, Some(it.upstream), upstream));
+        let good = opened.filter(|it| belongs(it.seal.vendor, Some(it.home), upstream));
         let seal = good.ok_or_else(|| c.error("no seal of this upstream"))?.seal;
         Ok(Self { calls, at, from, to, silent, text, id, seal })
     }
@@ -221,18 +228,26 @@ fn count(c: &mut Cursor<'_>) -> Result<usize, JsonError> {
 }
 
 impl<'a> Entry<'a> {
-    /// Puts everything back to its place.
+    /// Puts everything back to its place, in one walk over the turn.
     pub(super) fn restore(self, turn: &mut Turn<'a>) {
-        let Self { units, inserts, words, calls } = self;
+        let Self { units, inserts, mut words, calls } = self;
         let told: usize = turn.parts.iter().filter_map(text_of).map(units_of).sum();
         // Where the client changed the words, places among them mean nothing.
         let known = told == units;
-        let cuts = inserts.iter().map(|it| it.at);
-        let cuts: Vec<_> = cuts.chain(words.iter().flat_map(|it| [it.from, it.to])).collect();
-        let parts = std::mem::take(&mut turn.parts);
-        let parts = if known { cut(parts, &cuts) } else { parts };
-        let mut calls = calls;
+        words.sort_by_key(|it| (it.from, it.to));
+        let mut parts = std::mem::take(&mut turn.parts);
+        if known {
+            let cuts = inserts.iter().map(|it| it.at);
+            let cuts = cuts.chain(words.iter().flat_map(|it| [it.from, it.to]));
+            let mut cuts: Vec<_> = cuts.collect();
+            cuts.sort_unstable();
+            cuts.dedup();
+            parts = cut(parts, &cuts);
+        }
+        let mut calls: HashMap<_, _> =
+            calls.into_iter().rev().map(|(id, seal)| (id.decode().into_owned(), seal)).collect();
         let mut inserts = inserts.into_iter().peekable();
+        let mut words = words.into_iter().peekable();
         let (mut said, mut called) = (0, 0);
         for mut part in parts {
             let is_call = matches!(part.content, Content::ToolCall(_));
@@ -244,15 +259,16 @@ impl<'a> Entry<'a> {
                 turn.parts.push(insert.into_part());
             }
             let length = text_of(&part).map_or(0, units_of);
-            let here = |it: &&Words<'_>| it.from == said && it.to == said + length;
             if length > 0 && known {
-                if let Some(sealed) = words.iter().find(here) {
-                    part.seal = Some(sealed.seal.clone());
+                let here = (said, said + length);
+                while words.next_if(|it| (it.from, it.to) < here).is_some() {}
+                if let Some(sealed) = words.next_if(|it| (it.from, it.to) == here) {
+                    part.seal = Some(sealed.seal);
                 }
             }
             if let Content::ToolCall(call) = &mut part.content {
-                if let Some(at) = calls.iter().position(|(id, _)| *id == call.id) {
-                    call.seal = Some(calls.swap_remove(at).1);
+                if let Some(seal) = calls.remove(&*call.id.decode()) {
+                    call.seal = Some(seal);
                 }
                 called += 1;
             }
@@ -280,34 +296,52 @@ fn text_of<'p, 'a>(part: &'p Part<'a>) -> Option<&'p JsonStr<'a>> {
     }
 }
 
-/// Cuts texts apart at these places.
+/// Cuts texts apart at these places, which count up.
 fn cut<'a>(parts: Vec<Part<'a>>, cuts: &[usize]) -> Vec<Part<'a>> {
-    let mut out = Vec::with_capacity(parts.len());
-    let mut said = 0;
+    let mut out = Vec::with_capacity(parts.len() + cuts.len());
+    let (mut said, mut cuts) = (0, cuts.iter().copied().peekable());
     for mut part in parts {
-        while let Some(text) = text_of(&part) {
-            let length = units_of(text);
-            let next = cuts.iter().filter(|at| (said + 1..said + length).contains(at)).min();
-            let pieces = next.and_then(|at| split(text, *at - said));
-            let Some((head, tail)) = pieces else {
-                said += length;
-                break;
-            };
-            said += units_of(&head);
-            out.push(Part::text(head));
-            if let Content::Text { text, .. } = &mut part.content {
-                *text = tail;
+        if let Content::Text { text, .. } = &mut part.content {
+            let end = said + units_of(text);
+            let mut places = Vec::new();
+            while let Some(at) = cuts.next_if(|at| *at < end) {
+                places.extend(at.checked_sub(said).filter(|place| *place > 0));
             }
+            said = end;
+            let mut pieces = pieces(text, &places);
+            if let Some(last) = pieces.pop().filter(|_| !pieces.is_empty()) {
+                *text = last;
+            }
+            out.extend(pieces.into_iter().map(Part::text));
         }
         out.push(part);
     }
     out
 }
 
-fn split(text: &JsonStr<'_>, units: usize) -> Option<(JsonStr<'static>, JsonStr<'static>)> {
-    let at = offset_of(text, units)?;
-    let head = text.slice(0..at)?.into_owned();
-    Some((head, text.slice(at..text.escaped().len())?.into_owned()))
+/// The pieces of a text, cut behind so many units each, which count up. One place is passed over:
+/// the inside of a character.
+fn pieces(text: &JsonStr<'_>, places: &[usize]) -> Vec<JsonStr<'static>> {
+    let escaped = text.escaped();
+    let piece = |range| escaped.get(range).map(|it: &str| JsonStr::from_escaped(it.to_owned()));
+    let mut places = places.iter().copied().peekable();
+    let (mut pieces, mut from, mut at, mut seen) = (Vec::new(), 0, 0, 0);
+    for (length, step) in steps(escaped) {
+        if places.peek().is_none() {
+            break;
+        }
+        if places.next_if_eq(&seen).is_some() {
+            pieces.extend(piece(from..at));
+            from = at;
+        }
+        at += length;
+        seen += step;
+        while places.next_if(|place| *place < seen).is_some() {}
+    }
+    if !pieces.is_empty() {
+        pieces.extend(piece(from..escaped.len()));
+    }
+    pieces
 }
 
 /// How many UTF-16 units a text has: a surrogate pair is two, however it is written.
@@ -327,19 +361,6 @@ fn plain_units(text: &str) -> usize {
     let begins = |byte: &u8| byte & 0xC0 != 0x80;
     let (first, long) = (text.bytes().filter(begins), text.bytes().filter(|byte| *byte >= 0xF0));
     first.count() + long.count()
-}
-
-/// The byte behind so many units.
-fn offset_of(text: &JsonStr<'_>, units: usize) -> Option<usize> {
-    let (mut at, mut seen) = (0, 0);
-    for (length, step) in steps(text.escaped()) {
-        if seen >= units {
-            break;
-        }
-        at += length;
-        seen += step;
-    }
-    (seen == units).then_some(at)
 }
 
 /// Bytes and units of each character or escape.

@@ -5,9 +5,9 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::entry::{Entry, Insert, Words, units_of};
-use crate::protocol::Protocol;
 use crate::protocol::json::JsonStr;
 use crate::protocol::model::{Content, Delta, Part, PartStart, Seal, StreamEvent};
+use crate::protocol::seal::Home;
 
 /// Most bytes of thinking, seals and ids of one turn that are kept: 256 KiB. Beyond it the turn is
 /// not kept.
@@ -15,6 +15,9 @@ pub const MAX_DEPOSIT: usize = 256 << 10;
 
 /// Most candidates of an answer that are looked at.
 const MAX_CANDIDATES: usize = 16;
+
+/// Most parts of a stream that may be open at once; those beyond it are not kept.
+const MAX_OPEN_PARTS: usize = 1024;
 
 /// What a caller's protocol cannot carry, to be found again when the caller names the call.
 ///
@@ -38,7 +41,7 @@ impl fmt::Debug for Deposit {
 /// Gathers the seals of one answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Keeper {
-    from: Protocol,
+    from: Home,
     turns: Vec<Gathered>,
     open: Vec<Open>,
     deposits: Vec<Deposit>,
@@ -84,7 +87,7 @@ enum What {
 }
 
 impl Keeper {
-    pub(super) fn new(from: Protocol) -> Self {
+    pub(super) fn new(from: Home) -> Self {
         Self { from, turns: Vec::new(), open: Vec::new(), deposits: Vec::new() }
     }
 
@@ -106,7 +109,8 @@ impl Keeper {
         match event {
             StreamEvent::PartStart { index, candidate, part, .. } => {
                 let Some(turn) = self.turn(*candidate) else { return };
-                if let Some(what) = turn.start(part) {
+                let what = turn.start(part);
+                if let Some(what) = what.filter(|_| self.open.len() < MAX_OPEN_PARTS) {
                     self.open.push(Open { index: *index, candidate: *candidate, what });
                 }
             }
@@ -223,7 +227,11 @@ impl Gathered {
             What::Words(from) if from == self.units => {
                 self.think(true, Some(&seal));
             }
-            What::Words(from) => self.words.push(Words { from, to: self.units, seal }),
+            What::Words(from) => {
+                if self.grow(size_of::<Words<'_>>()) {
+                    self.words.push(Words { from, to: self.units, seal });
+                }
+            }
             What::Call(at) => {
                 if let Some(call) = self.calls.get_mut(at) {
                     call.1 = Some(seal);
@@ -256,7 +264,7 @@ impl Gathered {
     }
 
     /// The first call is given all that belongs to the turn; of the others only their own seals.
-    fn deposit(self, from: Protocol, deposits: &mut Vec<Deposit>) {
+    fn deposit(self, from: Home, deposits: &mut Vec<Deposit>) {
         let Self { units, thoughts, words, calls, bytes, .. } = self;
         if bytes > MAX_DEPOSIT {
             return;

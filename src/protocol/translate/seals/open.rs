@@ -10,30 +10,30 @@ use crate::protocol::model::{
     Content, Part, Place as At, ReasoningMode, Request, Rest, Role, Seal, Turn,
 };
 use crate::protocol::report::{Reporter, Severity};
-use crate::protocol::seal::{Envelope, Mark, Place, is_envelope};
+use crate::protocol::seal::{Envelope, Home, Mark, Place, is_envelope};
 
 /// Gives the upstream back its seals, and drops those that it did not make.
 ///
-/// `recall` finds what was deposited for the id of a call. Within one protocol (`to` is the
-/// request's own) only envelopes are opened: all other seals stay as they are.
+/// `recall` finds what was deposited for a call. Within one protocol (`to` speaks the request's
+/// own) only envelopes are opened: all other seals stay as they are.
 pub(in crate::protocol::translate) fn open(
     request: &mut Request<'_>,
-    to: Protocol,
+    home: Home,
     recall: &dyn Fn(&str) -> Option<Bytes>,
     report: &mut Reporter<'_>,
 ) {
-    let origin = request.origin;
+    let (origin, to) = (request.origin, home.protocol);
     let forgets = matches!(origin, Protocol::OpenAiChat | Protocol::DashScope);
     if origin == Protocol::Gemini && origin != to {
         join_turns(request);
     }
     for turn in request.turns.iter_mut().filter(|turn| turn.role == Role::Assistant) {
-        let entry = (forgets && origin != to).then(|| Entry::of(turn, to, recall)).flatten();
+        let entry = (forgets && origin != to).then(|| Entry::of(turn, home, recall)).flatten();
         if entry.as_ref().is_some_and(Entry::has_thinking) {
             // Better than what a client of such a protocol makes of it.
             turn.parts.retain(|part| !matches!(part.content, Content::Reasoning { .. }));
         }
-        Opener { origin, to, report, calls: Vec::new() }.turn(turn);
+        Opener { origin, to, home, report, calls: Vec::new() }.turn(turn);
         if let Some(entry) = entry {
             entry.restore(turn);
         }
@@ -59,6 +59,8 @@ pub(in crate::protocol::translate) fn lacks_thinking(request: &Request<'_>) -> b
 struct Opener<'r, 's, 'a> {
     origin: Protocol,
     to: Protocol,
+    /// The upstream, which speaks `to`.
+    home: Home,
     report: &'r mut Reporter<'s>,
     /// Seals that wait for the call that they belong to.
     calls: Vec<(Mark, Seal<'a>)>,
@@ -187,14 +189,14 @@ impl<'a> Opener<'_, '_, 'a> {
     fn open(&mut self, seal: Seal<'a>) -> Opened<'a> {
         let lost = match Envelope::decode(&seal.data) {
             Some(Ok(Envelope { place: Place::Nowhere, .. })) => return Opened::Unsealed,
-            Some(Ok(Envelope { seal, upstream, place })) => {
-                if belongs(seal.vendor, Some(upstream), self.to) {
+            Some(Ok(Envelope { seal, home, place })) => {
+                if belongs(seal.vendor, Some(home), self.home) {
                     return Opened::Good(seal, place);
                 }
                 "a seal of another vendor"
             }
             Some(Err(_)) => "a seal that was damaged on its way",
-            None if self.origin == self.to || belongs(seal.vendor, None, self.to) => {
+            None if self.origin == self.to || belongs(seal.vendor, None, self.home) => {
                 return Opened::Good(seal, Place::Here);
             }
             None => "a seal of another vendor",

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::VendorTag;
 use crate::protocol::call_id::hashed;
 use crate::protocol::fold::Fold;
 use crate::protocol::json::{JsonStr, Raw};
@@ -33,6 +34,11 @@ fn vendor(of: Protocol) -> Vendor {
         DashScope => Vendor::DashScope,
         OpenAiChat => Vendor::Unknown,
     }
+}
+
+/// Each protocol has one vendor here.
+fn home(protocol: Protocol) -> Home {
+    Home { protocol, vendor: VendorTag::of(protocol.as_str()) }
 }
 
 fn seal(of: Protocol, kind: SealKind, data: &str) -> Seal<'static> {
@@ -85,7 +91,7 @@ fn whole(
     to: Protocol,
     parts: &[Part<'static>],
 ) -> (Vec<Part<'static>>, Vec<Deposit>) {
-    let mut sealer = Sealer::new(from, to);
+    let mut sealer = Sealer::new(home(from), to);
     let mut response = response(from, parts.to_vec());
     sealer.response(&mut response);
     (response.candidates.remove(0).parts, sealer.take_deposits())
@@ -97,8 +103,8 @@ fn streamed(
     to: Protocol,
     parts: &[Part<'static>],
 ) -> (Vec<Part<'static>>, Vec<Deposit>) {
-    let mut sealer = Sealer::new(from, to);
-    let mut fold = Fold::new(from, 1 << 20);
+    let mut sealer = Sealer::new(home(from), to);
+    let mut fold = Fold::new(from, 1 << 22);
     let (mut last, mut open) = (None, Vec::new());
     let mut deposits = Vec::new();
     play(&response(from, parts.to_vec()), &mut |event| {
@@ -128,6 +134,15 @@ fn streamed(
 fn opened(
     origin: Protocol,
     to: Protocol,
+    parts: Vec<Part<'static>>,
+    deposits: &[Deposit],
+) -> (Vec<Part<'static>>, TranslationReport) {
+    opened_for(origin, home(to), parts, deposits)
+}
+
+fn opened_for(
+    origin: Protocol,
+    to: Home,
     parts: Vec<Part<'static>>,
     deposits: &[Deposit],
 ) -> (Vec<Part<'static>>, TranslationReport) {
@@ -408,6 +423,48 @@ fn changed_words_keep_the_thinking_before_the_call() {
 }
 
 #[test]
+fn another_vendor_of_the_same_protocol_gets_no_seal() {
+    for from in [Anthropic, OpenAiResponses, Gemini, OpenAiChat] {
+        let kind = SealKind::ThoughtSignature;
+        let maker = if from == OpenAiChat { Gemini } else { from };
+        let parts = [thinking(Some("t"), None), call("call_1", Some(seal(maker, kind, "c2ln")))];
+        let other = Home { protocol: from, vendor: VendorTag::of("another") };
+        for caller in Protocol::ALL.into_iter().filter(|caller| *caller != from) {
+            let (got, deposits) = whole(from, caller, &parts);
+            let sent = match deposits.is_empty() {
+                true => replayed(caller, got),
+                false => vec![call("call_1", None)],
+            };
+            let (back, report) = opened_for(caller, other, sent.clone(), &deposits);
+            let called = back.last().map(|part| &part.content);
+            let Some(Content::ToolCall(ToolCall { seal, .. })) = called else { panic!("{back:?}") };
+            assert_eq!(*seal, None, "{caller} to {from}");
+            assert_eq!(report.is_empty(), !deposits.is_empty(), "{caller} to {from}");
+            let (back, _) = opened(caller, from, sent, &deposits);
+            assert_eq!(back.last(), parts.last(), "{caller} to {from}");
+        }
+    }
+}
+
+#[test]
+fn many_cuts_come_back_and_are_bounded() {
+    let signed = |count: usize| -> Vec<_> {
+        let seal = |n: usize| seal(Gemini, SealKind::ThoughtSignature, &format!("c{n}"));
+        let words = (0..count).map(|n| said("\u{1f600}\"x", Some(seal(n))));
+        words.chain([call("call_1", None)]).collect()
+    };
+    let joined =
+        |count: usize| vec![said(&"\u{1f600}\"x".repeat(count), None), call("call_1", None)];
+    for way in [whole, streamed] {
+        let (_, deposits) = way(Gemini, OpenAiChat, &signed(1000));
+        let (back, report) = opened(OpenAiChat, Gemini, joined(1000), &deposits);
+        assert_eq!(back, signed(1000));
+        assert!(report.is_empty());
+        assert_eq!(way(Gemini, OpenAiChat, &signed(10_000)).1, []);
+    }
+}
+
+#[test]
 fn deposits_are_bounded() {
     for way in [whole, streamed] {
         let large = "x".repeat(MAX_DEPOSIT + 1);
@@ -444,7 +501,7 @@ fn thinking_in_pieces_is_put_together() {
     let mut request = Request::new(Gemini);
     request.turns = sent.into_iter().map(turn).collect();
     let mut report = Reporter::new("{}");
-    open(&mut request, Anthropic, &|_| None, &mut report);
+    open(&mut request, home(Anthropic), &|_| None, &mut report);
     assert!(report.finish().is_empty());
     assert_eq!(request.turns[0].parts, parts);
     assert!(request.turns[1..].iter().all(|turn| turn.parts.is_empty()));
@@ -478,7 +535,7 @@ fn a_chat_dialect_gets_its_own_seals_back() {
 
 #[test]
 fn many_open_parts_end_the_stream() {
-    let mut sealer = Sealer::new(OpenAiChat, Anthropic);
+    let mut sealer = Sealer::new(home(OpenAiChat), Anthropic);
     let (mut started, mut failed) = (0, false);
     for index in 0..2000 {
         let part = PartStart::Other { kind: text("x"), raw: Raw::literal("{}") };
@@ -494,7 +551,7 @@ fn many_open_parts_end_the_stream() {
 
 #[test]
 fn a_thought_that_says_nothing_is_nothing() {
-    let mut sealer = Sealer::new(OpenAiChat, Anthropic);
+    let mut sealer = Sealer::new(home(OpenAiChat), Anthropic);
     let start = StreamEvent::PartStart {
         index: 0,
         candidate: 0,
@@ -536,7 +593,8 @@ fn a_request_within_one_protocol_is_cleaned() {
             {{"role":"user","content":[{{"type":"tool_result","tool_use_id":"call_1"}}]}}],
             "thinking":{{"type":"enabled","budget_tokens":1024}},"x":1}}"#
     );
-    let opened = open_envelopes(Anthropic, body.as_bytes()).unwrap().unwrap();
+    let opened =
+        open_envelopes(Anthropic, home(Anthropic).vendor, body.as_bytes()).unwrap().unwrap();
     // Thinking is off for once: Messages refuses to think on where its own thinking is missing.
     assert_eq!(
         opened,
@@ -550,6 +608,9 @@ fn a_request_within_one_protocol_is_cleaned() {
         r#"{"messages":[{"role":"user","content":"What is llmx1.?"}]}"#,
         r#"{"messages":[{"role":"user","content":"Hi"}]}"#,
     ] {
-        assert_eq!(open_envelopes(Anthropic, body.as_bytes()).unwrap(), None);
+        assert_eq!(
+            open_envelopes(Anthropic, home(Anthropic).vendor, body.as_bytes()).unwrap(),
+            None
+        );
     }
 }

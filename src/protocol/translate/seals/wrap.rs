@@ -1,12 +1,11 @@
 //! Seals into envelopes, for callers whose protocol has a slot for them.
 
-use crate::protocol::Protocol;
 use crate::protocol::call_id::{hashed, is_word};
 use crate::protocol::json::JsonStr;
 use crate::protocol::model::{
     ApiError, Content, Delta, FaultKind, Part, PartStart, Rest, Seal, SealKind, StreamEvent, Vendor,
 };
-use crate::protocol::seal::{Envelope, Mark, Marker, Place};
+use crate::protocol::seal::{Envelope, Home, Mark, Marker, Place};
 
 /// Most parts of a stream that may be open at once.
 const MAX_OPEN_PARTS: usize = 1024;
@@ -44,7 +43,7 @@ impl Slot {
 /// Puts the seals of one answer into envelopes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Wrapper {
-    from: Protocol,
+    from: Home,
     slot: Slot,
     /// Index of the next part: there are more parts than there were.
     next: u32,
@@ -72,7 +71,7 @@ enum What {
 }
 
 impl Wrapper {
-    pub(super) fn new(from: Protocol, slot: Slot) -> Self {
+    pub(super) fn new(from: Home, slot: Slot) -> Self {
         Self { from, slot, next: 0, open: Vec::new() }
     }
 
@@ -106,7 +105,7 @@ impl Wrapper {
             return None;
         }
         let seal = Seal { data: seal.data.borrow(), ..*seal };
-        let envelope = Envelope { seal, upstream: self.from, place };
+        let envelope = Envelope { seal, home: self.from, place };
         let data = match self.slot {
             Slot::AnyPart => envelope.encode_base64(),
             Slot::Thinking | Slot::Item => envelope.encode(),
