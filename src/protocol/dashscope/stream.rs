@@ -28,6 +28,7 @@
 
 mod calls;
 mod chunk;
+mod frame;
 mod growth;
 mod message;
 mod piece;

@@ -2,18 +2,19 @@ use bytes::BytesMut;
 use http::StatusCode;
 
 use super::MAX_CANDIDATES;
+use super::frame::Frame;
 use super::piece::Piece;
 use super::snapshot::Snapshot;
 use crate::protocol::citation;
 use crate::protocol::dashscope::content::write_media;
+use crate::protocol::dashscope::finish;
 use crate::protocol::dashscope::message::is_ours;
 use crate::protocol::dashscope::response::{is_carried, is_logprobs};
 use crate::protocol::dashscope::search::Pages;
 use crate::protocol::dashscope::wire::{push, push_flat};
-use crate::protocol::dashscope::{fault, finish, tokens};
 use crate::protocol::json::{JsonStr, ObjectWriter, Raw, push_u64};
 use crate::protocol::model::{
-    ApiError, Delta, FaultKind, Media, PartStart, Rest, Seal, Stop, StopReason, StreamEvent, Usage,
+    ApiError, Delta, FaultKind, Media, PartStart, Seal, Stop, StopReason, StreamEvent, Usage,
 };
 use crate::protocol::{Answer, Protocol};
 use crate::sse;
@@ -32,7 +33,8 @@ pub const SNAPSHOT_STEP: usize = 64;
 /// the usage known so far; the last one has the reason to finish, and waits for the last usage. Id
 /// and name of a call come once where events have more of it. A refusal goes as words where it has
 /// any; else it is an error, as is what a filter stopped. Pages that are cited stand in the
-/// last event as `search_info`; other citations and server tools are left out. A ping is a comment. Nothing is written after the end.
+/// last event as `search_info`; other citations and server tools are left out. A ping is a comment.
+/// Nothing is written after the end.
 ///
 /// Where the upstream speaks DashScope too ([`Answer::origin`]), its own words, usage and unknown
 /// members come back as they stood.
@@ -42,12 +44,7 @@ pub const SNAPSHOT_STEP: usize = 64;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Writer {
     answer: Answer,
-    /// The id, escaped; empty before the first event.
-    id: String,
-    /// Unknown members that the first event has beside.
-    rest: Rest<'static>,
-    /// Events written.
-    events: u64,
+    frame: Frame,
     usage: Option<Usage<'static>>,
     candidates: Vec<Candidate>,
     pages: Pages,
@@ -88,9 +85,7 @@ impl Writer {
     pub fn new(answer: Answer) -> Self {
         Self {
             answer,
-            id: String::new(),
-            rest: Rest::default(),
-            events: 0,
+            frame: Frame::default(),
             usage: None,
             candidates: Vec::new(),
             pages: Pages::default(),
@@ -112,9 +107,9 @@ impl Writer {
         }
         match event {
             StreamEvent::Start { id, usage, rest, .. } => {
-                self.settle(&id);
+                self.frame.settle(&id, &mut self.answer);
                 if self.native() {
-                    self.rest = rest.into_owned();
+                    self.frame.keep(rest);
                 }
                 self.see(usage);
             }
@@ -135,15 +130,6 @@ impl Writer {
     /// Whether the upstream speaks DashScope too.
     fn native(&self) -> bool {
         self.answer.origin == Some(Protocol::DashScope)
-    }
-
-    fn settle(&mut self, id: &JsonStr<'_>) {
-        if self.id.is_empty() {
-            self.id.push_str(id.escaped());
-            if self.id.is_empty() {
-                self.id = self.answer.ids.make("");
-            }
-        }
     }
 
     fn see(&mut self, usage: Option<Usage<'_>>) {
@@ -291,13 +277,9 @@ impl Writer {
     }
 
     fn error(&mut self, error: &ApiError<'_>, out: &mut BytesMut) {
-        self.settle(error.request_id.as_ref().unwrap_or(&JsonStr::default()));
-        let mut error = error.clone();
-        // All events of a stream have one id.
-        error.request_id = Some(JsonStr::from_escaped(self.id.clone()));
-        self.open_event("error", fault::status(error.kind, StatusCode::OK), out);
-        fault::write(&error, out);
-        push(out, &["\n\n"]);
+        self.frame
+            .settle(error.request_id.as_ref().unwrap_or(&JsonStr::default()), &mut self.answer);
+        self.frame.error(error, out);
         self.done = true;
     }
 
@@ -366,13 +348,6 @@ impl Writer {
         at == 0 && layout.text_only && !layout.content_list && self.candidates[at].calls == 0
     }
 
-    fn open_event(&mut self, name: &str, status: StatusCode, out: &mut BytesMut) {
-        self.events += 1;
-        push(out, &["id:"]);
-        push_u64(out, self.events);
-        push(out, &["\nevent:", name, "\n:HTTP_STATUS/", status.as_str(), "\ndata:"]);
-    }
-
     /// Writes an event of a candidate: the piece, or all that was said so far.
     fn event(
         &mut self,
@@ -382,8 +357,8 @@ impl Writer {
         logprobs: Option<&Raw<'_>>,
         out: &mut BytesMut,
     ) {
-        self.settle(&JsonStr::default());
-        self.open_event("result", StatusCode::OK, out);
+        self.frame.settle(&JsonStr::default(), &mut self.answer);
+        self.frame.begin("result", StatusCode::OK, out);
         let pages = word.and_then(|_| self.pages.value());
         let word = word.map_or("null", |word| word.escaped());
         let (layout, bare) = (self.answer.layout, self.is_bare(at));
@@ -417,13 +392,6 @@ impl Writer {
             out.extend_from_slice(&info);
         }
         push(out, &["}"]);
-        push(out, &[",\"usage\":"]);
-        tokens::write(self.usage.as_ref(), out);
-        push(out, &[",\"request_id\":\"", &self.id, "\""]);
-        for (key, value) in std::mem::take(&mut self.rest).0 {
-            push(out, &[",\"", key.escaped(), "\":"]);
-            push_flat(out, &value);
-        }
-        push(out, &["}\n\n"]);
+        self.frame.end(self.usage.as_ref(), out);
     }
 }

@@ -29,6 +29,7 @@ mod frame;
 mod open;
 mod partial;
 mod reader;
+mod told;
 mod writer;
 
 pub use partial::{MAX_PARTIAL_ARGUMENTS, MAX_PATH_STEPS};
