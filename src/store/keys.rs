@@ -66,7 +66,10 @@ pub struct KeyState {
 /// assert_eq!(keys.load("other", "key_sha256_0123abcd"), None);
 /// ```
 #[derive(Clone, Default)]
-pub struct MemoryKeys(Arc<Mutex<HashMap<(Box<str>, Box<str>), KeyState>>>);
+pub struct MemoryKeys(Arc<Mutex<States>>);
+
+/// By the name of the pool and the id of the key.
+type States = HashMap<(Box<str>, Box<str>), KeyState>;
 
 impl MemoryKeys {
     /// An empty store.
@@ -75,7 +78,7 @@ impl MemoryKeys {
         Self::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Box<str>, Box<str>), KeyState>> {
+    fn lock(&self) -> MutexGuard<'_, States> {
         // Plain data, good to use after a panic elsewhere.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -46,7 +46,7 @@ struct State {
     rng: fastrand::Rng,
 }
 
-/// Why a key is not added.
+/// Why nothing is done with a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -56,6 +56,8 @@ pub enum KeyError {
     Duplicate,
     /// The pool holds as many as it may: [`Settings::max_keys`].
     Full,
+    /// There is none with this id.
+    Unknown,
 }
 
 impl fmt::Display for KeyError {
@@ -64,6 +66,7 @@ impl fmt::Display for KeyError {
             Self::Invalid => "key is empty or holds characters that no header may",
             Self::Duplicate => "key is in the pool already",
             Self::Full => "pool is full",
+            Self::Unknown => "no key of the pool has this id",
         })
     }
 }
@@ -124,12 +127,15 @@ impl KeyPool {
         })
     }
 
-    /// Takes a key out by its id; false when it is not there. Requests that have it go on; what
-    /// becomes of them is no longer noted.
-    pub fn remove(&self, id: &str) -> bool {
+    /// Takes a key out by its id. Requests that have it go on; what becomes of them is no longer
+    /// noted.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn remove(&self, id: &str) -> Result<(), KeyError> {
         let gone = self.step(|pool, _, _| pool.remove(|key| key == id));
         self.unsave(&gone);
-        !gone.is_empty()
+        if gone.is_empty() { Err(KeyError::Unknown) } else { Ok(()) }
     }
 
     /// Makes these the keys of the pool, in this order, all at once or not at all. Those that were
@@ -188,7 +194,6 @@ impl KeyPool {
 
     /// A lease, as soon as a key is free: at most [`Settings::wait`] from now, first come, first
     /// served. A wait that cannot end in time is not begun. Needs a tokio runtime with its timer.
-    #[must_use]
     pub fn lease(&self, tried: Tried) -> Leasing {
         Leasing::new(self.clone(), tried)
     }
@@ -216,14 +221,18 @@ impl KeyPool {
         Some(until.saturating_duration_since(now))
     }
 
-    /// Forgets the failures of the key with this id, and its leases; false when it is not there.
-    pub fn reset(&self, id: &str) -> bool {
-        !self.step(|pool, _, _| pool.reset(Some(id))).is_empty()
+    /// Forgets the failures of the key with this id, and its leases.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn reset(&self, id: &str) -> Result<(), KeyError> {
+        let found = self.step(|pool, _, _| pool.reset(|key| key == id));
+        if found { Ok(()) } else { Err(KeyError::Unknown) }
     }
 
-    /// Forgets the failures and leases of all keys, and tells their ids.
-    pub fn reset_all(&self) -> Vec<Arc<str>> {
-        self.step(|pool, _, _| pool.reset(None))
+    /// Forgets the failures and leases of all keys.
+    pub fn reset_all(&self) {
+        self.step(|pool, _, _| pool.reset(|_| true));
     }
 
     pub(super) fn touch(&self, grant: &Grant) {

@@ -280,15 +280,15 @@ impl Pool {
         }
     }
 
-    /// Makes a key as if it were new, or all; tells which.
-    pub(super) fn reset(&mut self, id: Option<&str>) -> Vec<Arc<str>> {
-        self.changed = true;
-        let named = |key: &&mut Key| id.is_none_or(|id| **key.id() == *id);
-        let reset = |key: &mut Key| {
+    /// Makes keys as if they were new; tells whether there are any.
+    pub(super) fn reset(&mut self, is_meant: impl Fn(&str) -> bool) -> bool {
+        let mut found = false;
+        for key in self.keys.iter_mut().filter(|key| is_meant(key.id())) {
             key.reset();
-            key.id().clone()
-        };
-        self.keys.iter_mut().filter(named).map(reset).collect()
+            found = true;
+        }
+        self.changed |= found;
+        found
     }
 
     pub(super) fn snapshot(&self, now: Instant) -> Vec<KeySnapshot> {

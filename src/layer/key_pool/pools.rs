@@ -33,14 +33,14 @@ impl KeyPools {
         Self::default()
     }
 
-    /// The pool of a channel, in place of the one that it had, which is told.
-    pub fn set(&self, channel: ChannelId, pool: KeyPool) -> Option<KeyPool> {
-        self.write().by_channel.insert(channel, pool)
+    /// The pool of a channel, in place of the one that it had.
+    pub fn set(&self, channel: ChannelId, pool: KeyPool) {
+        self.write().by_channel.insert(channel, pool);
     }
 
     /// Takes the pool of a channel away.
-    pub fn remove(&self, channel: &ChannelId) -> Option<KeyPool> {
-        self.write().by_channel.remove(channel)
+    pub fn remove(&self, channel: &ChannelId) {
+        self.write().by_channel.remove(channel);
     }
 
     /// The pool for requests without a channel. It never serves those of a channel that has no
@@ -84,7 +84,7 @@ mod tests {
         let pools = KeyPools::new();
         let (a, b) = (ChannelId::new("a"), ChannelId::new("b"));
         pools.set_default(Some(KeyPool::new(["default"]).unwrap()));
-        assert!(pools.set(a.clone(), KeyPool::new(["one"]).unwrap()).is_none());
+        pools.set(a.clone(), KeyPool::new(["one"]).unwrap());
         let key = |channel: Option<&ChannelId>| {
             let lease = pools.get(channel)?.try_lease().unwrap();
             Some(lease.key().plain().to_str().unwrap().to_owned())
@@ -92,10 +92,10 @@ mod tests {
         assert_eq!(key(None).as_deref(), Some("default"));
         assert_eq!(key(Some(&a)).as_deref(), Some("one"));
         assert_eq!(key(Some(&b)), None);
-        assert!(pools.set(a.clone(), KeyPool::new(["two"]).unwrap()).is_some());
+        pools.set(a.clone(), KeyPool::new(["two"]).unwrap());
         assert_eq!(key(Some(&a)).as_deref(), Some("two"));
         assert_eq!(pools.all().len(), 1);
-        assert!(pools.remove(&a).is_some());
+        pools.remove(&a);
         assert_eq!(key(Some(&a)), None);
     }
 }

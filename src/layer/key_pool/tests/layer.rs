@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_test::mock;
 
 use super::*;
+use crate::body::Collect;
 use crate::context::{ChannelId, Exchange, ExchangeFacts, KeyHeaders, Upstream, UpstreamKey};
 use crate::layer::key_pool::{KeyPoolLayer, KeyPools, KeyStatus, ResponseBody};
 use crate::protocol::Protocol;
@@ -275,7 +276,7 @@ async fn no_key_is_a_503_in_the_callers_protocol() {
             assert_eq!((attempt.fault, attempt.more_keys), (Some(fault), false));
             assert_eq!((attempt.status, &attempt.key), (Some(answer.status()), &None));
         });
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let body = Collect::new(answer.into_body(), 1024).await.unwrap().bytes;
         let body = String::from_utf8(body.to_vec()).unwrap();
         assert!(body.contains(word) && body.contains("cooling down"), "{body}");
     }
