@@ -8,7 +8,7 @@ use super::*;
 use crate::layer::channel::Strategy as Choose;
 use crate::layer::channel::schedule::Nobody;
 
-fn is(chosen: (String, &'static str), id: &str, reason: &str) {
+fn is(chosen: &(String, &'static str), id: &str, reason: &str) {
     assert_eq!((chosen.0.as_str(), chosen.1), (id, reason));
 }
 
@@ -47,7 +47,7 @@ fn a_promoted_channel_bypasses_its_breaker() {
     let until = scene.wall() + MINUTE * 5;
     scene.state.replace(vec![channel("a"), channel("b").promoted_until(until)], scene.now);
     scene.fail("b", 10);
-    is(scene.first(), "b", "promotion_priority");
+    is(&scene.first(), "b", "promotion_priority");
 }
 
 #[test]
@@ -56,16 +56,16 @@ fn a_promoted_channel_is_skipped_where_it_failed() {
     let until = scene.wall() + MINUTE * 5;
     scene.state.replace(vec![channel("a"), channel("b").promoted_until(until)], scene.now);
     let ask = ask_after(&[failed("b", FaultKind::Upstream, true)], None);
-    is(scene.chosen(&ask), "a", "priority_order");
+    is(&scene.chosen(&ask), "a", "priority_order");
 }
 
 #[test]
 fn one_that_is_not_promoted_is_held_to_its_breaker() {
     let mut scene = Scene::new([channel("a"), channel("b")]);
     scene.fail("a", 4);
-    is(scene.first(), "a", "priority_order");
+    is(&scene.first(), "a", "priority_order");
     scene.fail("a", 1);
-    is(scene.first(), "b", "priority_order");
+    is(&scene.first(), "b", "priority_order");
 }
 
 #[test]
@@ -74,12 +74,12 @@ fn a_promotion_that_is_over_bypasses_nothing() {
     let until = scene.wall() + MINUTE;
     scene.state.replace(vec![channel("a"), channel("b").promoted_until(until)], scene.now);
     scene.fail("b", 10);
-    is(scene.first(), "b", "promotion_priority");
+    is(&scene.first(), "b", "promotion_priority");
     // It may end between two attempts of one request.
     scene.now += MINUTE;
-    is(scene.first(), "a", "priority_order");
+    is(&scene.first(), "a", "priority_order");
     let ask = ask_after(&[failed("a", FaultKind::Upstream, false)], None);
-    is(scene.chosen(&ask), "b", "fallback");
+    is(&scene.chosen(&ask), "b", "fallback");
 }
 
 #[test]
@@ -89,9 +89,9 @@ fn a_suspended_channel_is_skipped_everywhere() {
         let until = scene.wall() + MINUTE;
         let off = channel("off").status(status).promoted_until(until);
         scene.state.replace(vec![off.clone(), channel("on")], scene.now);
-        is(scene.first(), "on", "priority_order");
+        is(&scene.first(), "on", "priority_order");
         scene.fail("on", 10);
-        is(scene.first(), "on", "fallback");
+        is(&scene.first(), "on", "fallback");
         scene.state.replace(vec![off], scene.now);
         assert!(matches!(scene.give(&ask_after(&[], None)), Given::Nobody(Nobody::None)));
     }
@@ -101,7 +101,7 @@ fn a_suspended_channel_is_skipped_everywhere() {
 fn a_sole_channel_is_never_tripped_away() {
     let mut scene = Scene::new([channel("a")]);
     scene.fail("a", 30);
-    is(scene.first(), "a", "fallback");
+    is(&scene.first(), "a", "fallback");
 }
 
 #[test]
@@ -117,9 +117,9 @@ fn where_all_are_tripped_the_lowest_failure_rate_wins() {
             }
         });
     }
-    is(scene.first(), "b", "fallback");
+    is(&scene.first(), "b", "fallback");
     let ask = ask_after(&[failed("b", FaultKind::Upstream, false)], None);
-    is(scene.chosen(&ask), "c", "fallback");
+    is(&scene.chosen(&ask), "c", "fallback");
 }
 
 #[test]
@@ -130,9 +130,9 @@ fn a_half_open_channel_takes_one_request() {
     let ask = ask_after(&[], None);
     let trying = scene.take(&ask);
     assert_eq!(trying.channel.as_str(), "a");
-    is(scene.first(), "b", "priority_order");
+    is(&scene.first(), "b", "priority_order");
     scene.end(&trying, BROKEN);
-    is(scene.first(), "b", "priority_order");
+    is(&scene.first(), "b", "priority_order");
     scene.now += MINUTE * 15;
     let trying = scene.take(&ask);
     scene.end(&trying, Outcome::Success);
@@ -145,18 +145,18 @@ fn key_faults_stay_for_as_long_as_there_are_keys() {
     let mut scene = Scene::new([channel("a"), channel("b")]);
     let after = |kind, more_keys| ask_after(&[failed("b", kind, more_keys)], None);
     for kind in [FaultKind::Auth, FaultKind::Billing, FaultKind::RateLimit] {
-        is(scene.chosen(&after(kind, true)), "b", "same_channel");
-        is(scene.chosen(&after(kind, false)), "a", "priority_order");
+        is(&scene.chosen(&after(kind, true)), "b", "same_channel");
+        is(&scene.chosen(&after(kind, false)), "a", "priority_order");
     }
     for kind in [FaultKind::Upstream, FaultKind::Timeout, FaultKind::BadRequest] {
-        is(scene.chosen(&after(kind, true)), "a", "priority_order");
+        is(&scene.chosen(&after(kind, true)), "a", "priority_order");
     }
     // A refusal of the key pool says that it has none.
     let refused = Attempt {
         fault: Some(Fault::gateway(FaultKind::RateLimit)),
         ..failed("b", FaultKind::RateLimit, true)
     };
-    is(scene.chosen(&ask_after(&[refused], None)), "a", "priority_order");
+    is(&scene.chosen(&ask_after(&[refused], None)), "a", "priority_order");
     // Only the last attempt counts.
     let twice = [failed("b", FaultKind::Auth, true), failed("a", FaultKind::Upstream, true)];
     assert!(matches!(scene.give(&ask_after(&twice, None)), Given::Nobody(Nobody::Tried)));
@@ -195,7 +195,7 @@ fn models_and_callers_narrow_the_choice() {
         channel("chat").callers([Protocol::OpenAiChat]),
         channel("listed").models(["x-*"]),
     ]);
-    is(scene.chosen(&ask_after(&[], Some("x-1"))), "listed", "priority_order");
+    is(&scene.chosen(&ask_after(&[], Some("x-1"))), "listed", "priority_order");
     let other = scene.give(&ask_after(&[], Some("y")));
     assert!(matches!(other, Given::Nobody(Nobody::Model)), "{other:?}");
     let tried = ask_after(&[failed("listed", FaultKind::Upstream, true)], Some("x-1"));
@@ -212,10 +212,10 @@ fn full_channels_are_passed_over() {
     assert_eq!(held.each_ref().map(|choice| choice.channel.as_str()), ["a", "b"]);
     assert!(matches!(scene.give(&ask), Given::Crowded), "a tripped one is no way out");
     scene.end(&held[1], Outcome::Success);
-    is(scene.first(), "b", "priority_order");
+    is(&scene.first(), "b", "priority_order");
     // Where the well ones were tried, the tripped one is what is left.
     let after = ["a", "b"].map(|id| failed(id, FaultKind::Upstream, false));
-    is(scene.chosen(&ask_after(&after, None)), "c", "fallback");
+    is(&scene.chosen(&ask_after(&after, None)), "c", "fallback");
 }
 
 #[test]
@@ -243,23 +243,23 @@ fn an_affinity_holds_unless_the_channel_is_unwell() {
     let after = asks(Protocol::Anthropic, &[failed("a", FaultKind::Upstream, false)]);
 
     let moved = scene.take(&after);
-    is(scene.chosen(&ask), "a", "priority_order");
+    is(&scene.chosen(&ask), "a", "priority_order");
     scene.end(&moved, Outcome::Success);
-    is(scene.chosen(&ask), "b", "trace_affinity");
-    is(scene.chosen(&asks(Protocol::OpenAiResponses, &[])), "a", "priority_order");
+    is(&scene.chosen(&ask), "b", "trace_affinity");
+    is(&scene.chosen(&asks(Protocol::OpenAiResponses, &[])), "a", "priority_order");
     let failed_there = asks(Protocol::Anthropic, &[failed("b", FaultKind::Upstream, false)]);
-    is(scene.chosen(&failed_there), "a", "priority_order");
+    is(&scene.chosen(&failed_there), "a", "priority_order");
 
     scene.set("b", ChannelStatus::Suspended);
-    is(scene.chosen(&ask), "a", "priority_order");
+    is(&scene.chosen(&ask), "a", "priority_order");
     scene.set("b", ChannelStatus::Active);
     scene.fail("b", 10);
-    is(scene.chosen(&ask), "a", "priority_order");
+    is(&scene.chosen(&ask), "a", "priority_order");
     scene.state.replace(vec![channel("b"), channel("a")], scene.now);
     scene.now += MINUTE * 15;
-    is(scene.chosen(&ask), "b", "trace_affinity");
+    is(&scene.chosen(&ask), "b", "trace_affinity");
     scene.now += MINUTE * 15;
-    is(scene.chosen(&ask), "b", "priority_order");
+    is(&scene.chosen(&ask), "b", "priority_order");
 }
 
 #[test]
@@ -311,10 +311,10 @@ fn what_stays_keeps_how_it_fared() {
     scene.fail("a", 5);
     let held = scene.take(&ask_after(&[], None));
     scene.state.replace(vec![channel("c"), channel("a").priority(9)], scene.now);
-    is(scene.first(), "c", "priority_order");
+    is(&scene.first(), "c", "priority_order");
     scene.end(&held, BROKEN);
     scene.state.replace(vec![channel("a"), channel("b")], scene.now);
-    is(scene.first(), "b", "priority_order");
+    is(&scene.first(), "b", "priority_order");
     let b = scene.state.entry(&ChannelId::new("b")).unwrap();
     assert_eq!((b.in_flight, b.health(KIND).unwrap().totals.failures), (0, 0), "another b");
 }
