@@ -323,7 +323,7 @@ data: {"type":"content_block_start","index":0,"content_block":{"type":"text","te
         ("Chat to Messages", Protocol::OpenAiChat, Protocol::Anthropic, chat.as_str(), &chat),
         ("Messages to Chat", Protocol::Anthropic, Protocol::OpenAiChat, messages_start, &messages),
     ] {
-        let mut transcoder = Transcoder::new(from, to, Answer::new("m", 1, 1)).expect("a pair");
+        let mut transcoder = Transcoder::new(from, to, Answer::new("m", 1, 1));
         let mut out = BytesMut::new();
         transcoder.push(start.as_bytes(), &mut out);
         group.throughput(Throughput::Bytes(event.len() as u64));

@@ -53,7 +53,7 @@ fn answer(from: Protocol, to: Protocol, body: &[u8]) {
 
 /// A transcoder that is in the midst of a stream.
 fn streaming(from: Protocol, to: Protocol, kind: Kind) -> Transcoder {
-    let mut transcoder = Transcoder::new(from, to, Answer::new("m", 1, 1)).expect("a pair");
+    let mut transcoder = Transcoder::new(from, to, Answer::new("m", 1, 1));
     let mut out = BytesMut::new();
     transcoder.push(traffic::stream_start(from, kind).as_bytes(), &mut out);
     for n in 0..10 {

@@ -41,7 +41,7 @@ const MOST_ALLOCATIONS: f64 = 3.0;
 /// bytes came out.
 fn allocations_per_event(from: Protocol, to: Protocol, kind: Kind) -> (f64, usize) {
     const EVENTS: usize = 1000;
-    let mut transcoder = Transcoder::new(from, to, Answer::new("m", 1, 1)).unwrap();
+    let mut transcoder = Transcoder::new(from, to, Answer::new("m", 1, 1));
     let mut out = BytesMut::new();
     transcoder.push(traffic::stream_start(from, kind).as_bytes(), &mut out);
     let events: Vec<_> = (0..10 + EVENTS).map(|n| traffic::stream_event(from, kind, n)).collect();
@@ -90,7 +90,7 @@ fn an_event_of_any_pair_costs_at_most_three_allocations() {
 /// The most memory that a stream of so many events holds at once.
 fn held(from: Protocol, to: Protocol, kind: Kind, events: usize) -> u64 {
     let counted = measure(|| {
-        let mut transcoder = Transcoder::new(from, to, Answer::new("m", 1, 1)).unwrap();
+        let mut transcoder = Transcoder::new(from, to, Answer::new("m", 1, 1));
         let mut out = BytesMut::new();
         transcoder.push(traffic::stream_start(from, kind).as_bytes(), &mut out);
         for n in 0..events {

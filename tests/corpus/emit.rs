@@ -61,7 +61,7 @@ fn answers(case: &Case, to: Protocol) -> Vec<(String, Vec<u8>)> {
                 tell("played", document(to, played));
             }
             Some(body) if layout == Layout::default() && !case.status.is_success() => {
-                let error = translate::error(case.protocol, to, case.status, body).unwrap();
+                let error = translate::error(case.protocol, to, case.status, body);
                 tell("error", Ok(error.body.to_vec()));
             }
             _ => {}
@@ -69,7 +69,7 @@ fn answers(case: &Case, to: Protocol) -> Vec<(String, Vec<u8>)> {
         if let Some(body) = &streamed {
             tell("stream", Ok(stream(case.protocol, to, body, answer())));
             if !layout.json_array && !layout.snapshots {
-                let mut folder = Folder::new(case.protocol, MOST_FOLDED).unwrap();
+                let mut folder = Folder::new(case.protocol, MOST_FOLDED);
                 folder.push(body);
                 tell("folded", document(to, folder.finish(to, answer())));
             }
@@ -99,7 +99,7 @@ fn layouts(to: Protocol) -> Vec<(&'static str, Layout)> {
 }
 
 fn stream(from: Protocol, to: Protocol, body: &[u8], answer: Answer) -> Vec<u8> {
-    let mut transcoder = Transcoder::new(from, to, answer).unwrap();
+    let mut transcoder = Transcoder::new(from, to, answer);
     let mut out = BytesMut::new();
     transcoder.push(body, &mut out);
     transcoder.finish(&mut out);

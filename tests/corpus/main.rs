@@ -305,8 +305,7 @@ fn response(case: &Case, to: Protocol, body: &[u8], source: &Value) -> Result<()
 }
 
 fn error(case: &Case, to: Protocol, body: &[u8], source: &Value) -> Result<(), String> {
-    let translated =
-        translate::error(case.protocol, to, case.status, body).map_err(|e| e.to_string())?;
+    let translated = translate::error(case.protocol, to, case.status, body);
     let written: Value = serde_json::from_slice(&translated.body).map_err(|e| e.to_string())?;
     if translated.status.as_u16() < 400 {
         return Err(format!("an error became {}", translated.status));
@@ -325,7 +324,7 @@ fn error(case: &Case, to: Protocol, body: &[u8], source: &Value) -> Result<(), S
 }
 
 fn transcode(from: Protocol, to: Protocol, pieces: &[&[u8]]) -> Vec<u8> {
-    let mut transcoder = Transcoder::new(from, to, answer()).unwrap();
+    let mut transcoder = Transcoder::new(from, to, answer());
     let mut out = BytesMut::new();
     for piece in pieces {
         transcoder.push(piece, &mut out);
@@ -426,7 +425,7 @@ fn cuts_of(case: &Case, to: Protocol) -> usize {
 }
 
 fn cut_everywhere(case: &Case, to: Protocol, body: &[u8]) -> usize {
-    let mut before = Transcoder::new(case.protocol, to, answer()).unwrap();
+    let mut before = Transcoder::new(case.protocol, to, answer());
     let mut start = 0;
     while start < body.len() {
         // Two events at a time, so that a cut may also fall on their border.
@@ -565,7 +564,7 @@ fn golden(kind: &str, from: Protocol, to: Protocol, dir: &Path) -> Result<(), St
 
 /// A stream folded into one answer of its own protocol.
 fn aggregate(protocol: Protocol, body: &[u8], expected: &Value) -> Result<(), String> {
-    let mut folder = translate::Folder::new(protocol, 1 << 20).map_err(|e| e.to_string())?;
+    let mut folder = translate::Folder::new(protocol, 1 << 20);
     folder.push(body);
     let folded = folder.finish(protocol, answer()).map_err(|e| e.to_string())?;
     let found: Value = serde_json::from_slice(&folded.body).map_err(|e| e.to_string())?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response, StatusCode, response};
+use http::{Extensions, HeaderMap, Response, StatusCode, response};
 use http_body::Body;
 
 use super::ResponseBody;
@@ -108,7 +108,7 @@ const ERROR_EVENT: &[u8] = b"event: error\n";
 
 /// An event of the caller's protocol that stands alone: that a passed stream broke, or is alive.
 fn event(caller: Protocol, write: impl FnOnce(&mut Transcoder, &mut BytesMut)) -> Option<Bytes> {
-    let mut transcoder = Transcoder::new(caller, caller, Answer::new("", 0, 0)).ok()?;
+    let mut transcoder = Transcoder::new(caller, caller, Answer::new("", 0, 0));
     let mut out = BytesMut::new();
     write(&mut transcoder, &mut out);
     // A writer opens its stream before it fails; the one that passed is open, under another id.
@@ -154,17 +154,13 @@ pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job)
     }
     if reading == Reading::Stream && job.stream {
         let answer = job.answer.clone();
-        return Begun::Done(match Transcoder::new(job.upstream, job.caller, answer) {
-            Ok(transcoder) => {
-                job.translate_headers(&mut parts.headers, true);
-                job.leave_report(&mut parts);
-                let left = (job.notes.clone(), job.keeping.clone());
-                let keep_alive = job.config.keep_alive;
-                let body = ResponseBody::transcoded(body, transcoder, left, keep_alive);
-                Response::from_parts(parts, body)
-            }
-            Err(error) => job.fail(&error.to_string()),
-        });
+        let transcoder = Transcoder::new(job.upstream, job.caller, answer);
+        job.translate_headers(&mut parts.headers, true);
+        job.leave_report(&mut parts);
+        let left = (job.notes.clone(), job.keeping.clone());
+        let keep_alive = job.config.keep_alive;
+        let body = ResponseBody::transcoded(body, transcoder, left, keep_alive);
+        return Begun::Done(Response::from_parts(parts, body));
     }
     let collect = Box::pin(Collect::new(body, job.config.max_response_bytes));
     Begun::Read { parts, collect, reading }
@@ -240,9 +236,8 @@ pub(super) fn stream_of<E>(
     // The response has gone out: keys and channels look into the attempt.
     job.notes.fault(Fault::new(kind, kind.status(), FaultOrigin::Upstream));
     let mut out = BytesMut::new();
-    if let Ok(mut stream) = Transcoder::new(job.upstream, job.caller, job.answer.clone()) {
-        stream.fail(kind, &message, &mut out);
-    }
+    let mut stream = Transcoder::new(job.upstream, job.caller, job.answer.clone());
+    stream.fail(kind, &message, &mut out);
     out.freeze()
 }
 
@@ -281,7 +276,7 @@ fn translate(reading: Reading, body: &[u8], job: &Job) -> Result<TranslatedAnswe
     let answer = job.answer.clone();
     match reading {
         Reading::Stream => {
-            let folder = Folder::new(job.upstream, job.config.max_response_bytes)?;
+            let folder = Folder::new(job.upstream, job.config.max_response_bytes);
             let mut folder = folder.speaking(answer.dialect.as_ref());
             folder.push(body);
             folder.finish(job.caller, answer)
@@ -319,9 +314,7 @@ fn finish_error<C>(
         }
         None => Cow::Borrowed(body),
     };
-    let Ok(translated) = error(job.upstream, job.caller, parts.status, &body) else {
-        return job.fail("the upstream's error could not be read");
-    };
+    let translated = error(job.upstream, job.caller, parts.status, &body);
     job.translate_headers(&mut parts.headers, false);
     headers::set_retry_after(&mut parts.headers, translated.retry_after);
     // A layer inside, such as CatchErrorLayer, knows better whose fault it is.
@@ -334,6 +327,20 @@ fn finish_error<C>(
     job.leave_report(&mut parts);
     let body = RewriteBody::full(translated.body.freeze());
     Response::from_parts(parts, ResponseBody::plain(body))
+}
+
+/// Puts the losses beside an answer, for other layers and, where it is wanted, for the caller.
+pub(super) fn leave_report(
+    report: TranslationReport,
+    in_header: bool,
+    headers: &mut HeaderMap,
+    extensions: &mut Extensions,
+) {
+    if in_header {
+        headers::set_report(headers, &report);
+    }
+    log_losses(&report);
+    extensions.insert(report);
 }
 
 impl Job {
@@ -366,11 +373,7 @@ impl Job {
 
     fn leave_report(&mut self, parts: &mut response::Parts) {
         let report = std::mem::take(&mut self.report);
-        if self.config.report_header {
-            headers::set_report(&mut parts.headers, &report);
-        }
-        log_losses(&report);
-        parts.extensions.insert(report);
+        leave_report(report, self.config.report_header, &mut parts.headers, &mut parts.extensions);
     }
 
     /// A 502: the upstream's answer is of no use.

@@ -19,6 +19,7 @@ use super::prepare::Prepared;
 use crate::body::{Collect, CollectError, Collected, DecodeBody, KeepAlive, Refusal, RewriteBody};
 use crate::context::{Exchange, Upstream};
 use crate::protocol::Protocol;
+use crate::protocol::report::TranslationReport;
 
 pin_project! {
     /// The future of [`ProviderTranslate`](super::ProviderTranslate).
@@ -45,6 +46,8 @@ pin_project! {
             caller: Option<Protocol>,
             keep_alive: Option<Duration>,
             notes: Notes,
+            // What the request lost, if anything; and whether the caller is told in a header.
+            lost: Option<Box<(TranslationReport, bool)>>,
         },
         Read { #[pin] collect: Collect<DecodeBody<B>>, call: Option<Box<PendingCall<S>>> },
         Call { #[pin] future: S::Future, job: Option<Box<Job>> },
@@ -67,6 +70,8 @@ pub(super) struct PendingCall<S> {
     pub(super) config: Arc<Config>,
     pub(super) upstream: Upstream,
     pub(super) exchange: Exchange,
+    /// What a request within one protocol loses.
+    pub(super) report: TranslationReport,
 }
 
 impl<S, B, C> ResponseFuture<S, B, C>
@@ -84,7 +89,7 @@ where
         keep_alive: Option<Duration>,
         notes: Notes,
     ) -> Self {
-        Self { state: State::Pass { future, caller, keep_alive, notes } }
+        Self { state: State::Pass { future, caller, keep_alive, notes, lost: None } }
     }
 
     pub(super) fn read(
@@ -102,7 +107,8 @@ where
             Err(encoding) => return Self::refuse(plan.reads(), &encoding.into()),
         };
         let collect = Collect::new(body, config.max_request_bytes);
-        let call = PendingCall { service, parts, plan, config, upstream, exchange };
+        let report = TranslationReport::default();
+        let call = PendingCall { service, parts, plan, config, upstream, exchange, report };
         Self { state: State::Read { collect, call: Some(Box::new(call)) } }
     }
 }
@@ -123,9 +129,15 @@ where
                 StateProj::Refuse { response } => {
                     return Poll::Ready(Ok(*response.take().expect(POLLED_AGAIN)));
                 }
-                StateProj::Pass { future, caller, keep_alive, notes } => {
+                StateProj::Pass { future, caller, keep_alive, notes, lost } => {
                     let response = ready!(future.poll(cx))?;
-                    return Poll::Ready(Ok(answer::pass(response, *caller, *keep_alive, notes)));
+                    let response = answer::pass(response, *caller, *keep_alive, notes);
+                    let (mut parts, body) = response.into_parts();
+                    if let Some((report, in_header)) = lost.take().map(|lost| *lost) {
+                        let (headers, extensions) = (&mut parts.headers, &mut parts.extensions);
+                        answer::leave_report(report, in_header, headers, extensions);
+                    }
+                    return Poll::Ready(Ok(Response::from_parts(parts, body)));
                 }
                 StateProj::Read { collect, call } => {
                     let collected = ready!(collect.poll(cx));
@@ -189,7 +201,11 @@ impl<S> PendingCall<S> {
                 let keep_alive = self.config.keep_passed_alive;
                 match job {
                     Some(job) => State::Call { future, job: Some(job) },
-                    None => State::Pass { future, caller, keep_alive, notes },
+                    None => {
+                        let lost = (!self.report.is_empty())
+                            .then(|| Box::new((self.report, self.config.report_header)));
+                        State::Pass { future, caller, keep_alive, notes, lost }
+                    }
                 }
             }
             Ok(Prepared::Answer(response)) => State::Refuse { response: Some(response) },

@@ -74,7 +74,9 @@ impl<S> PendingCall<S> {
             if let Ok(Some(opened)) = translate::open_envelopes(protocol, vendor, &collected.bytes)
             {
                 drop_body_headers(&mut self.parts.headers);
-                collected.bytes = opened.freeze();
+                collected.bytes = opened.body.freeze();
+                self.report = opened.report;
+                self.check(&self.report)?;
             }
         }
         let plain = self.upstream.model_map().is_empty() && self.upstream.own_dialect().is_none();
@@ -104,7 +106,9 @@ impl<S> PendingCall<S> {
         if self.upstream.own_dialect().is_some() {
             drop_body_headers(&mut self.parts.headers);
             let mut body = BytesMut::from(collected.bytes);
-            self.speak(&mut body, &mut TranslationReport::default())?;
+            let mut report = std::mem::take(&mut self.report);
+            self.speak(&mut body, &mut report)?;
+            self.report = report;
             collected.bytes = body.freeze();
         }
         Ok(collected)
@@ -254,6 +258,11 @@ impl<S> PendingCall<S> {
         dialect
             .request(&mut Outgoing { uri, headers, body, report })
             .map_err(|error| Refusal::new(FaultKind::BadRequest, error.to_string()))?;
+        self.check(report)
+    }
+
+    /// Refuses what the mode does not allow to be lost.
+    fn check(&self, report: &TranslationReport) -> Result<(), Refusal> {
         match report.refused_by(self.config.mode) {
             Some(loss) => Err(bad_request(&TranslateError::Refused(loss.clone()))),
             None => Ok(()),

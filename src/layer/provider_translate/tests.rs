@@ -23,6 +23,7 @@ mod encoded;
 mod listed;
 mod profiles;
 mod silence;
+mod switched;
 mod vendors;
 
 const MESSAGES: &str =

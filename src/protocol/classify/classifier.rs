@@ -113,9 +113,8 @@ impl Told {
         let Some(document) = said::document(&text) else { return told };
         // Chat's reader takes the forms of most others.
         let protocol = protocol.unwrap_or(Protocol::OpenAiChat);
-        if let Some(error) = translate::read_error(protocol, status, document) {
-            (told.kind, told.retry_after) = (error.kind, error.retry_after);
-        }
+        let error = translate::read_error(protocol, status, document);
+        (told.kind, told.retry_after) = (error.kind, error.retry_after);
         told.said = Said::read(document);
         told
     }

@@ -52,10 +52,10 @@ impl TranslatedAnswer {
 
 /// Reads an answer that came with a status of success. Some upstreams put an error under one.
 fn read_response(from: Protocol, text: &str) -> Result<Response<'_>, TranslateError> {
-    let codec = codec(from)?;
+    let codec = codec(from);
     if text.trim_start().starts_with('[') && (codec.reader)().takes_arrays() {
         // A stream in one piece. It is as large as it is.
-        let mut folder = Folder::new(from, usize::MAX)?;
+        let mut folder = Folder::new(from, usize::MAX);
         folder.push(text.as_bytes());
         return folder.response();
     }
@@ -102,7 +102,8 @@ fn failure(response: &Response<'_>) -> (FaultKind, Option<String>) {
 /// Translates a finished answer to a finished answer.
 ///
 /// # Errors
-/// When the body is not of its protocol, or a protocol has no reader or writer.
+/// When the body is not of its protocol, says that the upstream failed, or would be wrong in the
+/// caller's.
 pub fn response(
     from: Protocol,
     to: Protocol,
@@ -152,7 +153,7 @@ pub(super) fn write_response(
 ) -> Result<TranslatedAnswer, TranslateError> {
     let mut reporter = Reporter::new(source);
     let mut out = BytesMut::with_capacity(source.len() + 512);
-    (codec(to)?.write_response)(response, &mut answer, &mut reporter, &mut out);
+    (codec(to).write_response)(response, &mut answer, &mut reporter, &mut out);
     let report = reporter.finish();
     // An answer cannot be asked for again in another mode: what makes it wrong makes it an error.
     if let Some(loss) = report.refused_by(Mode::Default) {
@@ -181,7 +182,7 @@ pub fn response_as_stream(
     let deposits = give_back(&mut response, to, &mut answer);
     // Only the writer of finished answers tells what it loses.
     let whole = write_response(&response, &text, to, answer.clone(), deposits)?;
-    let mut writer = Writer::new(to, answer)?;
+    let mut writer = Writer::new(to, answer);
     let mut body = BytesMut::with_capacity(whole.body.len() + 1024);
     play(&response, &mut |event| writer.write(event, &mut body));
     Ok(TranslatedAnswer { body, ..whole })
@@ -203,38 +204,31 @@ pub struct TranslatedError {
 
 /// Translates an error answer. A body that nobody understands becomes the message; what looks like
 /// a vendor's key in it is left out.
-///
-/// # Errors
-/// When a protocol has no reader or writer.
-pub fn error(
-    from: Protocol,
-    to: Protocol,
-    status: StatusCode,
-    body: &[u8],
-) -> Result<TranslatedError, TranslateError> {
-    let writer = codec(to)?;
+#[must_use]
+pub fn error(from: Protocol, to: Protocol, status: StatusCode, body: &[u8]) -> TranslatedError {
+    let writer = codec(to);
     let text = String::from_utf8_lossy(body);
-    let mut error = (codec(from)?.read_error)(status, &text);
+    let mut error = (codec(from).read_error)(status, &text);
     if let Cow::Owned(message) = without_keys(&error.message.decode()) {
         error.message = JsonStr::from_plain(message);
     }
     let mut out = BytesMut::with_capacity(body.len() + 128);
     (writer.write_error)(&error, &mut out);
-    Ok(TranslatedError {
+    TranslatedError {
         status: (writer.error_status)(error.kind, status),
         body: out,
         kind: error.kind,
         retry_after: error.retry_after,
-    })
+    }
 }
 
-/// Reads the body of an error; `None` where the protocol has no reader.
+/// Reads the body of an error.
 pub(in crate::protocol) fn read_error(
     from: Protocol,
     status: StatusCode,
     body: &str,
-) -> Option<ApiError<'_>> {
-    Some((codec(from).ok()?.read_error)(status, body))
+) -> ApiError<'_> {
+    (codec(from).read_error)(status, body)
 }
 
 /// A message without what looks like a key of a known vendor: some repeat the one they refuse, and

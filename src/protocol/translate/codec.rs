@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use bytes::BytesMut;
 use http::StatusCode;
 
-use super::TranslateError;
 use super::count::Count;
 use super::models::Models;
 use crate::protocol::dialect::{AnswerPiece, SharedDialect};
@@ -40,9 +39,9 @@ pub(super) struct Codec {
     pub(super) writer: fn(Answer) -> Writer,
 }
 
-pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError> {
+pub(super) fn codec(protocol: Protocol) -> &'static Codec {
     match protocol {
-        Protocol::Anthropic => Ok(&Codec {
+        Protocol::Anthropic => &Codec {
             read_request: anthropic::request::read,
             read_head: |_, _| {},
             write_request: anthropic::request::write,
@@ -71,8 +70,8 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
             }),
             reader: || ReaderOf::Anthropic(anthropic::stream::Reader::new()).into(),
             writer: |answer| Writer::Anthropic(anthropic::stream::Writer::new(answer)),
-        }),
-        Protocol::OpenAiChat => Ok(&Codec {
+        },
+        Protocol::OpenAiChat => &Codec {
             read_request: openai_chat::request::read,
             read_head: |_, _| {},
             write_request: openai_chat::request::write,
@@ -87,8 +86,8 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
             models: Some(OPENAI_MODELS),
             reader: || ReaderOf::OpenAiChat(openai_chat::stream::Reader::new()).into(),
             writer: |answer| Writer::OpenAiChat(openai_chat::stream::Writer::new(answer)),
-        }),
-        Protocol::OpenAiResponses => Ok(&Codec {
+        },
+        Protocol::OpenAiResponses => &Codec {
             read_request: openai_responses::request::read,
             read_head: |_, _| {},
             write_request: openai_responses::request::write,
@@ -110,8 +109,8 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
             models: Some(OPENAI_MODELS),
             reader: || ReaderOf::OpenAiResponses(openai_responses::stream::Reader::new()).into(),
             writer: |answer| Writer::OpenAiResponses(openai_responses::stream::Writer::new(answer)),
-        }),
-        Protocol::Gemini => Ok(&Codec {
+        },
+        Protocol::Gemini => &Codec {
             read_request: gemini::request::read,
             read_head: gemini::request::read_head,
             write_request: gemini::request::write,
@@ -140,8 +139,8 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
             }),
             reader: || ReaderOf::Gemini(gemini::stream::Reader::new()).into(),
             writer: |answer| Writer::Gemini(gemini::stream::Writer::new(answer)),
-        }),
-        Protocol::DashScope => Ok(&Codec {
+        },
+        Protocol::DashScope => &Codec {
             read_request: dashscope::request::read,
             read_head: dashscope::request::read_head,
             write_request: dashscope::request::write,
@@ -156,7 +155,7 @@ pub(super) fn codec(protocol: Protocol) -> Result<&'static Codec, TranslateError
             models: None,
             reader: || ReaderOf::DashScope(dashscope::stream::Reader::new()).into(),
             writer: |answer| Writer::DashScope(dashscope::stream::Writer::new(answer)),
-        }),
+        },
     }
 }
 
@@ -251,11 +250,11 @@ pub(super) enum Writer {
 
 impl Writer {
     /// The stream writer of this protocol.
-    pub(super) fn new(protocol: Protocol, mut answer: Answer) -> Result<Self, TranslateError> {
+    pub(super) fn new(protocol: Protocol, mut answer: Answer) -> Self {
         if let Cow::Owned(echo) = one_line(&answer.echo) {
             answer.echo = echo;
         }
-        Ok((codec(protocol)?.writer)(answer))
+        (codec(protocol).writer)(answer)
     }
 
     pub(super) fn write(&mut self, event: StreamEvent<'_>, out: &mut BytesMut) {

@@ -53,12 +53,12 @@ pub fn count_request(
     body: &[u8],
     options: &RequestOptions<'_>,
 ) -> Result<CountRequest, TranslateError> {
-    let asked = codec(from)?.count.as_ref().ok_or(TranslateError::Unsupported(from))?;
+    let asked = codec(from).count.as_ref().ok_or(TranslateError::Unsupported(from))?;
     let text = (asked.unwrap)(super::utf8(body)?)?;
-    let Some(answering) = codec(to)?.count.as_ref() else {
-        let mut request = (codec(from)?.read_request)(&text)?;
+    let Some(answering) = codec(to).count.as_ref() else {
+        let mut request = (codec(from).read_request)(&text)?;
         if let Some(head) = &options.head {
-            (codec(from)?.read_head)(&mut request, head);
+            (codec(from).read_head)(&mut request, head);
         }
         let model = request.model.decode().into_owned();
         return Ok(CountRequest::Estimate { tokens: estimate(&request), model });
@@ -79,9 +79,9 @@ pub fn count_request(
 /// # Errors
 /// When the body is not of its protocol, or that has no such question.
 pub fn estimate_count(from: Protocol, body: &[u8]) -> Result<u64, TranslateError> {
-    let asked = codec(from)?.count.as_ref().ok_or(TranslateError::Unsupported(from))?;
+    let asked = codec(from).count.as_ref().ok_or(TranslateError::Unsupported(from))?;
     let text = (asked.unwrap)(super::utf8(body)?)?;
-    Ok(estimate(&(codec(from)?.read_request)(&text)?))
+    Ok(estimate(&(codec(from).read_request)(&text)?))
 }
 
 /// The members of an object that are in the list.
@@ -104,7 +104,7 @@ fn keep_members(text: &str, members: &[&str], out: &mut BytesMut) -> Result<(), 
 /// # Errors
 /// When it holds no count.
 pub fn count_answer(from: Protocol, to: Protocol, body: &[u8]) -> Result<BytesMut, TranslateError> {
-    let count = codec(from)?.count.as_ref().ok_or(TranslateError::Unsupported(from))?;
+    let count = codec(from).count.as_ref().ok_or(TranslateError::Unsupported(from))?;
     let tokens = (count.read_answer)(super::utf8(body)?).ok_or(TranslateError::NoCount)?;
     write_count(to, tokens)
 }
@@ -114,7 +114,7 @@ pub fn count_answer(from: Protocol, to: Protocol, body: &[u8]) -> Result<BytesMu
 /// # Errors
 /// When the protocol has none.
 pub fn write_count(to: Protocol, tokens: u64) -> Result<BytesMut, TranslateError> {
-    let count = codec(to)?.count.as_ref().ok_or(TranslateError::Unsupported(to))?;
+    let count = codec(to).count.as_ref().ok_or(TranslateError::Unsupported(to))?;
     let mut out = BytesMut::new();
     (count.write_answer)(tokens, &mut out);
     Ok(out)

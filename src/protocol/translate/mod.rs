@@ -34,7 +34,9 @@ pub use answer::{TranslatedAnswer, TranslatedError, error, response, response_as
 pub use count::{CountRequest, count_answer, count_request, estimate, estimate_count, write_count};
 pub use models::{MAX_MODELS, models_answer, models_endpoint, write_models};
 pub use prepare::MAX_CACHE_MARKS;
-pub use request::{KnownCall, RequestOptions, TranslatedRequest, open_envelopes, request};
+pub use request::{
+    KnownCall, OpenedRequest, RequestOptions, TranslatedRequest, open_envelopes, request,
+};
 pub use seals::{Deposit, MAX_DEPOSIT};
 pub use stream::{Folder, StreamFacts, Transcoder};
 pub use synthesize::{Synthesis, Synthesizer};
@@ -46,12 +48,6 @@ use super::json::JsonError;
 use super::model::FaultKind;
 use super::report::Loss;
 
-/// Whether requests and answers of this protocol can be translated.
-#[must_use]
-pub fn is_supported(protocol: Protocol) -> bool {
-    codec::codec(protocol).is_ok()
-}
-
 /// Why a document was not translated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -60,7 +56,7 @@ pub enum TranslateError {
     NotUtf8,
     /// It is no JSON, or not of its protocol's shape.
     Malformed(JsonError),
-    /// There is no reader and writer for this protocol yet.
+    /// This protocol has no such question: it counts no prompts, or lists no models.
     Unsupported(Protocol),
     /// Something would be lost that the mode does not allow to be lost.
     Refused(Loss),

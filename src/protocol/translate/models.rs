@@ -25,7 +25,7 @@ pub(super) struct Models {
 }
 
 fn models(protocol: Protocol) -> Result<&'static Models, TranslateError> {
-    codec(protocol)?.models.as_ref().ok_or(TranslateError::Unsupported(protocol))
+    codec(protocol).models.as_ref().ok_or(TranslateError::Unsupported(protocol))
 }
 
 /// Path and query of the list of models at an upstream.

@@ -8,7 +8,7 @@ use super::{TranslateError, seals, utf8};
 use crate::protocol::json::JsonStr;
 use crate::protocol::model::Reasoning;
 use crate::protocol::profile::Profiles;
-use crate::protocol::report::{Mode, Reporter, TranslationReport};
+use crate::protocol::report::{Mode, Reporter, Severity, TranslationReport};
 use crate::protocol::restore::Restore;
 use crate::protocol::seal::{Home, may_hold_envelope};
 use crate::protocol::{Endpoint, Head, Layout, Protocol, Target, VendorTag};
@@ -111,15 +111,14 @@ fn conversation<'s>(cache_key: &'s Option<String>, user: &'s Option<String>) -> 
 /// Translates a request.
 ///
 /// # Errors
-/// When the body is not of its protocol, a protocol has no reader or writer, or the mode refuses
-/// a loss.
+/// When the body is not of its protocol, or the mode refuses a loss.
 pub fn request(
     from: Protocol,
     to: Protocol,
     body: &[u8],
     options: &RequestOptions<'_>,
 ) -> Result<TranslatedRequest, TranslateError> {
-    let (reader, writer) = (codec(from)?, codec(to)?);
+    let (reader, writer) = (codec(from), codec(to));
     let text = utf8(body)?;
     let mut request = (reader.read_request)(text)?;
     if let Some(head) = &options.head {
@@ -168,34 +167,47 @@ pub fn request(
     })
 }
 
+/// A request within one protocol, rid of what was meant for another vendor.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct OpenedRequest {
+    /// The body to send.
+    pub body: BytesMut,
+    /// What it lost.
+    pub report: TranslationReport,
+}
+
 /// A request that goes to an upstream of its own protocol, without what a translated answer once
 /// put into its history for another upstream; `None` where there is nothing of the kind, and the
 /// body can stay as it is. What the upstream's own vendor sealed is put back to its place.
 ///
 /// # Errors
-/// When the body is not of its protocol, or the protocol has no reader or writer.
+/// When the body is not of its protocol.
 pub fn open_envelopes(
     protocol: Protocol,
     vendor: VendorTag,
     body: &[u8],
-) -> Result<Option<BytesMut>, TranslateError> {
+) -> Result<Option<OpenedRequest>, TranslateError> {
     if !may_hold_envelope(body) {
         return Ok(None);
     }
-    let codec = codec(protocol)?;
+    let codec = codec(protocol);
     let text = utf8(body)?;
     let mut request = (codec.read_request)(text)?;
     if !seals::holds_envelopes(&request) {
         return Ok(None);
     }
-    let mut reporter = Reporter::new(text);
+    let anchors = std::mem::take(&mut request.anchors);
+    let mut reporter = Reporter::new(text).anchored(&anchors);
     seals::open(&mut request, Home { protocol, vendor }, &|_| None, &mut reporter);
     if protocol == Protocol::Anthropic && seals::lacks_thinking(&request) {
         // Else it is refused: another vendor called the tools, and there is no thinking before.
+        let reason = "no thinking where another vendor called the tools";
+        reporter.member(request.thinking_member(), Severity::Degrade, reason);
         let Reasoning { effort, .. } = request.reasoning;
         request.reasoning = Reasoning { effort, ..Reasoning::default() };
     }
     let mut out = BytesMut::with_capacity(body.len());
     (codec.write_request)(&request, &Target::DEFAULT, &mut reporter, &mut out);
-    Ok(Some(out))
+    Ok(Some(OpenedRequest { body: out, report: reporter.finish() }))
 }

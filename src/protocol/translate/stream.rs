@@ -56,21 +56,19 @@ pub struct Transcoder {
 
 impl Transcoder {
     /// Streams of `from` to streams of `to`.
-    ///
-    /// # Errors
-    /// When a protocol has no reader or writer.
-    pub fn new(from: Protocol, to: Protocol, mut answer: Answer) -> Result<Self, TranslateError> {
+    #[must_use]
+    pub fn new(from: Protocol, to: Protocol, mut answer: Answer) -> Self {
         answer.origin = Some(from);
-        let reader = (codec(from)?.reader)();
-        Ok(Self {
+        let reader = (codec(from).reader)();
+        Self {
             framing: Framing::new(reader.takes_arrays()),
             reader: reader.speaking(answer.dialect.as_ref()),
             back: Back::new(from, to, &mut answer),
-            writer: Writer::new(to, answer)?,
+            writer: Writer::new(to, answer),
             facts: StreamFacts::default(),
             news: false,
             losses: (from != to).then(|| (to, StreamLosses::default())),
-        })
+        }
     }
 
     /// What was seen since the last call, if it is more than before.
@@ -196,17 +194,15 @@ pub struct Folder {
 
 impl Folder {
     /// A folder of streams in protocol `from`; `limit` bounds the folded answer in bytes.
-    ///
-    /// # Errors
-    /// When the protocol has no reader.
-    pub fn new(from: Protocol, limit: usize) -> Result<Self, TranslateError> {
-        let reader = (codec(from)?.reader)();
-        Ok(Self {
+    #[must_use]
+    pub fn new(from: Protocol, limit: usize) -> Self {
+        let reader = (codec(from).reader)();
+        Self {
             framing: Framing::new(reader.takes_arrays()),
             reader,
             fold: Fold::new(from, limit),
             broken: None,
-        })
+        }
     }
 
     /// Reads the upstream's own dialect of its protocol.

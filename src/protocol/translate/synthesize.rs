@@ -1,6 +1,5 @@
 use std::fmt::Write as _;
 
-use super::TranslateError;
 use super::codec::{Reader, codec};
 use super::framing::Framing;
 use crate::protocol::Protocol;
@@ -18,7 +17,7 @@ use crate::protocol::model::{Content, FaultKind, Response, ToolArguments};
 /// use tower_llm_gateway::protocol::Protocol;
 /// use tower_llm_gateway::protocol::translate::Synthesizer;
 ///
-/// let mut synthesizer = Synthesizer::new(Protocol::OpenAiChat, 1 << 20)?;
+/// let mut synthesizer = Synthesizer::new(Protocol::OpenAiChat, 1 << 20);
 /// synthesizer.push(b"data: {\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}\n\n");
 /// synthesizer.push(b"data: {\"choices\":[{\"delta\":{\"content\":\"lo\"},\"finish_reason\":\"stop\"}]}\n\n");
 /// let synthesis = synthesizer.finish();
@@ -52,18 +51,16 @@ pub struct Synthesis {
 impl Synthesizer {
     /// For streams of `protocol`; `limit` bounds what is kept, in bytes. What comes beyond is not
     /// looked at.
-    ///
-    /// # Errors
-    /// When the protocol has no reader.
-    pub fn new(protocol: Protocol, limit: usize) -> Result<Self, TranslateError> {
-        let reader = (codec(protocol)?.reader)();
-        Ok(Self {
+    #[must_use]
+    pub fn new(protocol: Protocol, limit: usize) -> Self {
+        let reader = (codec(protocol).reader)();
+        Self {
             framing: Framing::new(reader.takes_arrays()),
             reader,
             fold: Fold::new(protocol, limit),
             skipped: 0,
             too_large: false,
-        })
+        }
     }
 
     /// Reads the upstream's own dialect of its protocol.
@@ -146,10 +143,10 @@ mod tests {
     use super::*;
 
     fn synthesize(protocol: Protocol, stream: &str) -> Synthesis {
-        let mut whole = Synthesizer::new(protocol, 1 << 20).unwrap();
+        let mut whole = Synthesizer::new(protocol, 1 << 20);
         whole.push(stream.as_bytes());
         let whole = whole.finish();
-        let mut bytes = Synthesizer::new(protocol, 1 << 20).unwrap();
+        let mut bytes = Synthesizer::new(protocol, 1 << 20);
         stream.as_bytes().chunks(1).for_each(|byte| bytes.push(byte));
         assert_eq!(bytes.finish().text(), whole.text());
         whole
@@ -212,7 +209,7 @@ mod tests {
     #[test]
     fn a_dialect_is_read() {
         let dialect = SharedDialect::new(crate::protocol::dialect::Completions);
-        let synthesizer = Synthesizer::new(Protocol::OpenAiChat, 1 << 20).unwrap();
+        let synthesizer = Synthesizer::new(Protocol::OpenAiChat, 1 << 20);
         let mut synthesizer = synthesizer.speaking(Some(&dialect));
         synthesizer.push(b"data: {\"object\":\"text_completion\",\"choices\":[{\"text\":\"Hi\",\"index\":0,\"finish_reason\":\"stop\"}]}\n\n");
         assert_eq!(synthesizer.finish().text(), "Hi");
@@ -220,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let mut synthesizer = Synthesizer::new(Protocol::OpenAiChat, 4000).unwrap();
+        let mut synthesizer = Synthesizer::new(Protocol::OpenAiChat, 4000);
         for _ in 0..10_000 {
             synthesizer.push(b"data: {\"choices\":[{\"delta\":{\"content\":\"0123456789\"}}]}\n\n");
         }

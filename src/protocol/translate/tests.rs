@@ -18,7 +18,7 @@ fn answer() -> Answer {
 }
 
 fn fold(from: Protocol, to: Protocol, stream: &str) -> Result<TranslatedAnswer, TranslateError> {
-    let mut folder = Folder::new(from, 1 << 20)?;
+    let mut folder = Folder::new(from, 1 << 20);
     folder.push(stream.as_bytes());
     folder.finish(to, answer())
 }
@@ -70,7 +70,7 @@ fn no_key_stands_in_an_error() {
         assert_eq!(without_keys(message), expected);
         let body = format!(r#"{{"error":{{"message":"{message}"}}}}"#);
         let error = error(OpenAiChat, Anthropic, StatusCode::UNAUTHORIZED, body.as_bytes());
-        let body = error.unwrap().body;
+        let body = error.body;
         assert!(std::str::from_utf8(&body).unwrap().contains(expected), "{body:?}");
     }
 }
@@ -145,7 +145,7 @@ fn streams_cite_in_the_form_of_the_caller() {
         r#"{"type":"response.output_text.annotation.added","output_index":0,"content_index":0,"annotation":{"type":"url_citation","url":"u","title":"t","start_index":0,"end_index":1}}"#,
     ) + &event(r#"{"type":"response.completed","response":{"status":"completed"}}"#);
     let run = |to| {
-        let mut transcoder = Transcoder::new(OpenAiResponses, to, answer()).unwrap();
+        let mut transcoder = Transcoder::new(OpenAiResponses, to, answer());
         let mut out = bytes::BytesMut::new();
         transcoder.push(stream.as_bytes(), &mut out);
         transcoder.finish(&mut out);
@@ -185,8 +185,7 @@ fn what_came_on_several_lines_goes_out_on_one() {
         }
     };
     let stream = |from, to, answer, input: &str| {
-        let (mut transcoder, mut out) =
-            (Transcoder::new(from, to, answer).unwrap(), BytesMut::new());
+        let (mut transcoder, mut out) = (Transcoder::new(from, to, answer), BytesMut::new());
         transcoder.push(input.as_bytes(), &mut out);
         transcoder.finish(&mut out);
         out

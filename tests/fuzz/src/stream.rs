@@ -42,7 +42,7 @@ pub fn check(from: Protocol, to: Protocol, input: &Input<'_>) {
     if !input.layout().json_array && !input.layout().snapshots {
         read_again(from, to, input, &whole, failed);
     }
-    let mut folder = Folder::new(from, MOST_FOLDED).unwrap();
+    let mut folder = Folder::new(from, MOST_FOLDED);
     folder.push(input.body);
     if let Ok(folded) = folder.finish(to, input.answer()) {
         assert_json(from, to, input.body, &folded.body);
@@ -50,7 +50,7 @@ pub fn check(from: Protocol, to: Protocol, input: &Input<'_>) {
 }
 
 fn transcode(from: Protocol, to: Protocol, input: &Input<'_>, pieces: &[&[u8]]) -> Vec<u8> {
-    let mut transcoder = Transcoder::new(from, to, input.answer()).unwrap();
+    let mut transcoder = Transcoder::new(from, to, input.answer());
     let mut out = BytesMut::new();
     for piece in pieces {
         transcoder.push(piece, &mut out);
@@ -78,7 +78,7 @@ pub fn assert_stream(from: Protocol, to: Protocol, input: &Input<'_>, output: &[
 
 /// Our own reader takes what was written, and finds it whole where it is.
 fn read_again(from: Protocol, to: Protocol, input: &Input<'_>, output: &[u8], failed: bool) {
-    let mut folder = Folder::new(to, usize::MAX).unwrap();
+    let mut folder = Folder::new(to, usize::MAX);
     folder.push(output);
     let folded = folder.finish(to, input.answer());
     assert!(

@@ -79,7 +79,8 @@ async fn a_strict_caller_is_told_what_a_dialect_drops() {
 #[tokio::test]
 async fn geminis_chat_endpoint() {
     let base = Upstream::new("http://g/v1beta/openai#", Protocol::OpenAiChat).unwrap();
-    let layer = ProviderTranslateLayer::to(base.dialect(GeminiOpenAi)).vendors_change(true);
+    let layer = ProviderTranslateLayer::to(base.dialect(GeminiOpenAi));
+    let layer = layer.vendors_change(true).report_header(true);
     let body = CHAT.replacen('{', r#"{"seed":7,"thinking_budget":100,"#, 1);
     let answer = (200, "application/json", vec![CHAT_ANSWER.into()]);
     let (response, seen) = send(layer, post("/v1/chat/completions", &body), answer).await;
@@ -88,7 +89,11 @@ async fn geminis_chat_endpoint() {
     let sent: Value = serde_json::from_slice(&sent).unwrap();
     assert!(sent.get("seed").is_none());
     assert_eq!(sent["extra_body"]["google"]["thinking_config"]["thinking_budget"], 100);
-    // Its answers are Chat's own, and pass untouched.
+    // Its answers are Chat's own, and pass untouched, but for word of what was lost.
+    let report = response.extensions().get::<TranslationReport>().unwrap();
+    assert_eq!(report.losses()[0].pointer, "/seed");
+    let header = response.headers()["x-translation-report"].to_str().unwrap();
+    assert!(header.starts_with("/seed: "), "{header}");
     assert_eq!(text(steps(&mut response.into_body())), CHAT_ANSWER);
 }
 

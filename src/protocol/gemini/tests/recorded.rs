@@ -119,8 +119,7 @@ fn expected(text: &str, found: &Folded) -> Folded {
 
 fn translate_stream(answer: Answer, pieces: &[&[u8]]) -> BytesMut {
     use crate::protocol::Transcode;
-    let mut transcoder =
-        translate::Transcoder::new(Protocol::Gemini, Protocol::Gemini, answer).unwrap();
+    let mut transcoder = translate::Transcoder::new(Protocol::Gemini, Protocol::Gemini, answer);
     let mut out = BytesMut::new();
     for piece in pieces {
         transcoder.push(piece, &mut out);

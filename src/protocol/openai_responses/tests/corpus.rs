@@ -136,7 +136,7 @@ fn any_cut_gives_the_same() {
         let run = |pieces: &[&[u8]]| {
             let answer = Answer::new("m", 1, 1);
             let (from, to) = (Protocol::OpenAiResponses, Protocol::OpenAiResponses);
-            let mut transcoder = Transcoder::new(from, to, answer).unwrap();
+            let mut transcoder = Transcoder::new(from, to, answer);
             let mut out = BytesMut::new();
             pieces.iter().for_each(|piece| transcoder.push(piece, &mut out));
             transcoder.finish(&mut out);

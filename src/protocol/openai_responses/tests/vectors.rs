@@ -34,7 +34,7 @@ fn translated(stream: &str) -> (Vec<String>, Ended, String) {
         ..Answer::new("asked", 1, 1)
     };
     let (from, to) = (Protocol::OpenAiChat, Protocol::OpenAiResponses);
-    let mut transcoder = Transcoder::new(from, to, answer).unwrap();
+    let mut transcoder = Transcoder::new(from, to, answer);
     let mut out = BytesMut::new();
     transcoder.push(stream.as_bytes(), &mut out);
     transcoder.finish(&mut out);

@@ -595,9 +595,11 @@ fn a_request_within_one_protocol_is_cleaned() {
     );
     let opened =
         open_envelopes(Anthropic, home(Anthropic).vendor, body.as_bytes()).unwrap().unwrap();
+    let lost: Vec<_> = opened.report.losses().iter().map(|loss| &*loss.pointer).collect();
+    assert_eq!(lost, ["/messages/0/content/1/data", "/thinking"]);
     // Thinking is off for once: Messages refuses to think on where its own thinking is missing.
     assert_eq!(
-        opened,
+        opened.body,
         concat!(
             r#"{"model":"m","messages":[{"role":"assistant","content":["#,
             r#"{"type":"tool_use","id":"call_1","name":"look","input":{}}]},"#,

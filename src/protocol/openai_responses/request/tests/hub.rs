@@ -297,7 +297,7 @@ fn a_call_is_given_its_namespace_back() {
     {
         call["index"] = n.into();
     }
-    let mut writer = translate::Transcoder::new(OpenAiChat, OpenAiResponses, facts).unwrap();
+    let mut writer = translate::Transcoder::new(OpenAiChat, OpenAiResponses, facts);
     let (mut out, sse) = (bytes::BytesMut::new(), format!("data: {chunk}\n\ndata: [DONE]\n\n"));
     writer.push(sse.as_bytes(), &mut out);
     writer.finish(&mut out);
