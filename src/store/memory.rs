@@ -1,10 +1,9 @@
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::lru::{Bounds, Lru};
 use super::{SealVault, VaultKey};
 
 /// Default for [`MemoryVault::max_entries`].
@@ -16,9 +15,6 @@ pub const DEFAULT_MAX_BYTES: usize = 64 << 20;
 /// Default for [`MemoryVault::ttl`]: one hour.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(60 * 60);
 
-/// What an entry counts beside its value: key, places in both maps.
-const OVERHEAD: usize = 256;
-
 /// A vault in memory. Its clones share what they keep, and its limits: one that is given a limit of
 /// its own begins anew, empty, and shares nothing with the others.
 ///
@@ -27,31 +23,7 @@ const OVERHEAD: usize = 256;
 /// too large ones, those that were not asked for longest go first.
 #[derive(Clone)]
 pub struct MemoryVault {
-    limits: Limits,
-    now: Arc<dyn Fn() -> Duration + Send + Sync>,
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Clone, Copy)]
-struct Limits {
-    max_entries: usize,
-    max_bytes: usize,
-    ttl: Duration,
-}
-
-#[derive(Default)]
-struct State {
-    entries: HashMap<VaultKey, Entry>,
-    /// Keys by the number of their last use: the first is the oldest.
-    uses: BTreeMap<u64, VaultKey>,
-    next: u64,
-    bytes: usize,
-}
-
-struct Entry {
-    value: Bytes,
-    use_number: u64,
-    used: Duration,
+    values: Lru<VaultKey, Bytes>,
 }
 
 impl MemoryVault {
@@ -65,58 +37,39 @@ impl MemoryVault {
     /// An empty vault that is told the time: any count that never goes back.
     #[must_use]
     pub fn with_clock(now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        let limits = Limits {
-            max_entries: DEFAULT_MAX_ENTRIES,
-            max_bytes: DEFAULT_MAX_BYTES,
-            ttl: DEFAULT_TTL,
-        };
-        Self { limits, now: Arc::new(now), state: Arc::default() }
+        let bounds =
+            Bounds { entries: DEFAULT_MAX_ENTRIES, bytes: DEFAULT_MAX_BYTES, ttl: DEFAULT_TTL };
+        Self { values: Lru::new(bounds, now) }
     }
 
     /// Most entries. Default [`DEFAULT_MAX_ENTRIES`].
     #[must_use]
     pub fn max_entries(self, entries: usize) -> Self {
-        self.limited(|limits| limits.max_entries = entries)
+        Self { values: self.values.bounded(|bounds| bounds.entries = entries) }
     }
 
     /// Most bytes, with 256 for each entry beside its value. Default [`DEFAULT_MAX_BYTES`].
     #[must_use]
     pub fn max_bytes(self, bytes: usize) -> Self {
-        self.limited(|limits| limits.max_bytes = bytes)
+        Self { values: self.values.bounded(|bounds| bounds.bytes = bytes) }
     }
 
     /// How long an entry is kept that nobody asks for. Default [`DEFAULT_TTL`].
     #[must_use]
     pub fn ttl(self, ttl: Duration) -> Self {
-        self.limited(|limits| limits.ttl = ttl)
-    }
-
-    fn limited(mut self, change: impl FnOnce(&mut Limits)) -> Self {
-        change(&mut self.limits);
-        Self { state: Arc::default(), ..self }
+        Self { values: self.values.bounded(|bounds| bounds.ttl = ttl) }
     }
 
     /// How many entries there are; those that have run out are not counted.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.expired().entries.len()
+        self.values.size().0
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The state without what has run out.
-    fn expired(&self) -> MutexGuard<'_, State> {
-        let now = (self.now)();
-        // Plain data, good to use after a panic elsewhere.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while state.oldest().is_some_and(|used| now.saturating_sub(used) >= self.limits.ttl) {
-            state.evict();
-        }
-        state
     }
 }
 
@@ -126,84 +79,33 @@ impl Default for MemoryVault {
     }
 }
 
-impl State {
-    /// When the oldest entry was last used.
-    fn oldest(&self) -> Option<Duration> {
-        let (_, key) = self.uses.first_key_value()?;
-        self.entries.get(key).map(|entry| entry.used)
-    }
-
-    fn evict(&mut self) {
-        if let Some((_, key)) = self.uses.pop_first() {
-            if let Some(entry) = self.entries.remove(&key) {
-                self.bytes -= size(&entry.value);
-            }
-        }
-    }
-
-    fn remove(&mut self, key: &VaultKey) {
-        if let Some(entry) = self.entries.remove(key) {
-            self.uses.remove(&entry.use_number);
-            self.bytes -= size(&entry.value);
-        }
-    }
-
-    fn next(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
-}
-
-fn size(value: &Bytes) -> usize {
-    value.len().saturating_add(OVERHEAD)
-}
-
 impl SealVault for MemoryVault {
     fn get(&self, key: &VaultKey) -> Option<Bytes> {
-        let used = (self.now)();
-        let mut state = self.expired();
-        let use_number = state.next();
-        let entry = state.entries.get_mut(key)?;
-        let before = std::mem::replace(&mut entry.use_number, use_number);
-        entry.used = used;
-        let value = entry.value.clone();
-        state.uses.remove(&before);
-        state.uses.insert(use_number, *key);
-        Some(value)
+        self.values.get(key)
     }
 
     fn put(&self, key: VaultKey, value: Bytes) {
-        let used = (self.now)();
-        let mut state = self.expired();
-        state.remove(&key);
-        let Limits { max_entries, max_bytes, .. } = self.limits;
-        if size(&value) > max_bytes || max_entries == 0 {
-            return;
-        }
-        while state.entries.len() >= max_entries || state.bytes + size(&value) > max_bytes {
-            state.evict();
-        }
-        state.bytes += size(&value);
-        let use_number = state.next();
-        state.uses.insert(use_number, key);
-        state.entries.insert(key, Entry { value, use_number, used });
+        let size = value.len();
+        self.values.put(key, value, size);
     }
 }
 
 impl fmt::Debug for MemoryVault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (entries, bytes) = self.values.size();
         f.debug_struct("MemoryVault")
-            .field("entries", &state.entries.len())
-            .field("bytes", &state.bytes)
+            .field("entries", &entries)
+            .field("bytes", &bytes)
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use super::super::lru::OVERHEAD;
     use super::*;
     use crate::protocol::VendorTag;
 
@@ -249,7 +151,7 @@ mod tests {
         clock.store(3599 + 3599 + 3600, Ordering::Relaxed);
         assert_eq!(vault.get(&key(1)), None);
         assert!(vault.is_empty());
-        assert_eq!(vault.state.lock().unwrap().bytes, 0);
+        assert_eq!(vault.values.size(), (0, 0));
     }
 
     #[test]
@@ -274,9 +176,6 @@ mod tests {
         let before = vault.len();
         vault.put(key(10), Bytes::from(vec![0; 4 * OVERHEAD]));
         assert_eq!((vault.len(), vault.get(&key(10))), (before, None));
-        let state = vault.state.lock().unwrap();
-        let bytes: usize = state.entries.values().map(|entry| size(&entry.value)).sum();
-        assert_eq!((state.bytes, state.uses.len()), (bytes, state.entries.len()));
     }
 
     #[test]

@@ -29,7 +29,6 @@
 
 #[cfg(feature = "key-pool")]
 mod keys;
-#[cfg(feature = "session")]
 mod lru;
 mod memory;
 #[cfg(feature = "session")]

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -95,16 +95,15 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// Sessions in memory. Its clones share what they keep.
+/// Sessions in memory. Its clones share what they keep, and its limits: one that is given a limit
+/// of its own begins anew, empty, and shares nothing with the others.
 ///
 /// A turn is kept until it was not asked for during the time to live; a conversation that goes on
 /// asks for all of its turns. When there are too many, or too large ones, those that were not
 /// asked for longest go first.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct MemorySessions {
-    bounds: Bounds,
-    now: Arc<dyn Fn() -> Duration + Send + Sync>,
-    turns: Arc<Mutex<Lru<TurnKey, Arc<Turn>>>>,
+    turns: Lru<TurnKey, Arc<Turn>>,
 }
 
 impl MemorySessions {
@@ -123,49 +122,38 @@ impl MemorySessions {
             bytes: DEFAULT_MAX_SESSION_BYTES,
             ttl: DEFAULT_SESSION_TTL,
         };
-        Self { bounds, now: Arc::new(now), turns: Arc::default() }
+        Self { turns: Lru::new(bounds, now) }
     }
 
     /// Most turns, of all conversations together. Default [`DEFAULT_MAX_TURNS`].
     #[must_use]
-    pub fn max_turns(mut self, turns: usize) -> Self {
-        self.bounds.entries = turns;
-        self
+    pub fn max_turns(self, turns: usize) -> Self {
+        Self { turns: self.turns.bounded(|bounds| bounds.entries = turns) }
     }
 
     /// Most bytes, with 256 for each turn beside its content. Default
     /// [`DEFAULT_MAX_SESSION_BYTES`].
     #[must_use]
-    pub fn max_bytes(mut self, bytes: usize) -> Self {
-        self.bounds.bytes = bytes;
-        self
+    pub fn max_bytes(self, bytes: usize) -> Self {
+        Self { turns: self.turns.bounded(|bounds| bounds.bytes = bytes) }
     }
 
     /// How long a turn is kept that nobody goes on from. Default [`DEFAULT_SESSION_TTL`].
     #[must_use]
-    pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.bounds.ttl = ttl;
-        self
+    pub fn ttl(self, ttl: Duration) -> Self {
+        Self { turns: self.turns.bounded(|bounds| bounds.ttl = ttl) }
     }
 
     /// How many turns there are; those that have run out are not counted.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.turns((self.now)()).len()
+        self.turns.size().0
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The turns without those that have run out.
-    fn turns(&self, now: Duration) -> MutexGuard<'_, Lru<TurnKey, Arc<Turn>>> {
-        // Plain data, good to use after a panic elsewhere.
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.expire(&self.bounds, now);
-        turns
     }
 }
 
@@ -177,40 +165,22 @@ impl Default for MemorySessions {
 
 impl SessionStore for MemorySessions {
     fn history(&self, key: &TurnKey, max_turns: usize) -> StoreFuture<Vec<Arc<Turn>>> {
-        let now = (self.now)();
-        let mut turns = self.turns(now);
-        let mut found = Vec::new();
-        let mut next = Some(key.clone());
-        while let Some(key) = next.take().filter(|_| found.len() < max_turns) {
-            if let Some(turn) = turns.get(&key, now).cloned() {
-                let TurnKey { principal, .. } = key;
-                next = turn.previous.clone().map(|id| TurnKey { principal, id });
-                found.push(turn);
-            }
-        }
-        drop(turns);
+        let principal = Arc::clone(&key.principal);
+        let before = |turn: &Arc<Turn>| {
+            let id = turn.previous.clone()?;
+            Some(TurnKey { principal: Arc::clone(&principal), id })
+        };
+        let found = self.turns.walk(Some(key.clone()), before, max_turns);
         Box::pin(std::future::ready(Ok(found)))
     }
 
     fn put(&self, key: TurnKey, turn: Turn) {
-        let now = (self.now)();
         let size = turn.size();
-        self.turns(now).put(key, Arc::new(turn), size, &self.bounds, now);
+        self.turns.put(key, Arc::new(turn), size);
     }
 
     fn remove(&self, key: &TurnKey) -> StoreFuture<bool> {
-        let removed = self.turns((self.now)()).remove(key).is_some();
-        Box::pin(std::future::ready(Ok(removed)))
-    }
-}
-
-impl fmt::Debug for MemorySessions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let turns = self.turns((self.now)());
-        f.debug_struct("MemorySessions")
-            .field("turns", &turns.len())
-            .field("bytes", &turns.bytes())
-            .finish_non_exhaustive()
+        Box::pin(std::future::ready(Ok(self.turns.remove(key))))
     }
 }
 

@@ -118,7 +118,7 @@ where
             let next = match state.as_mut().project() {
                 StateProj::Read { collect, call } => {
                     let collected = ready!(collect.poll(cx));
-                    let call = call.take().expect("future polled after completion");
+                    let call = *call.take().expect("future polled after completion");
                     call.look(collected).unwrap_or_else(|refusal| State::Refuse { refusal })
                 }
                 StateProj::Recall { history, call } => {
@@ -199,7 +199,7 @@ impl<S, F, B, C> From<Stopped> for State<S, F, B, C> {
 impl<S> PendingCall<S> {
     /// Looks at the request: it passes, or it needs a history first, or only an id.
     fn look<B, C>(
-        self: Box<Self>,
+        self,
         collected: Result<Collected, CollectError<B::Error>>,
     ) -> Result<State<S, S::Future, B, C>, Refusal>
     where
@@ -212,7 +212,7 @@ impl<S> PendingCall<S> {
         if let Some(previous) = asked.previous() {
             let key = key(&self.exchange, &previous.decode());
             let history = self.config.store.history(&key, self.config.limits.items);
-            return Ok(State::Recall { history, call: Some(Box::new((*self, body))) });
+            return Ok(State::Recall { history, call: Some(Box::new((self, body))) });
         }
         let stores = asked.stores() && self.route.operation == Operation::Generate;
         if !stores {
