@@ -5,23 +5,33 @@ use std::net::SocketAddr;
 
 use tower_llm_gateway::secret::Secret;
 
+use crate::channels::Routing;
 use crate::settings::{Cors, Settings};
 
 /// Address, configuration without secrets, and commands to try.
 pub(crate) struct Banner<'a> {
     pub(crate) settings: &'a Settings,
+    pub(crate) routing: &'a Routing,
     pub(crate) address: SocketAddr,
 }
 
 impl Display for Banner<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { settings, address } = self;
+        let Self { settings, routing, address } = self;
         writeln!(f, "tower-llm-gateway listens on http://{address}\n")?;
-        let upstream =
-            settings.upstream_url.as_deref().unwrap_or("embedded demo (set UPSTREAM_URL)");
-        line(f, "upstream", upstream)?;
-        line(f, "protocol", &settings.upstream_protocol.map_or("the caller's", |p| p.as_str()))?;
-        line(f, "upstream key", &self.upstream_key())?;
+        for upstream in &routing.lines {
+            line(f, "upstream", &format_args!("{}: {}", upstream.name, upstream.about))?;
+        }
+        if let Some(path) = &settings.config_file {
+            line(f, "channels from", &path.display())?;
+        } else {
+            line(
+                f,
+                "protocol",
+                &settings.upstream_protocol.map_or("the caller's", |p| p.as_str()),
+            )?;
+            line(f, "upstream key", &self.upstream_key())?;
+        }
         let access = settings.access_key.as_ref();
         line(f, "access key", &access.map_or("none, anybody may call".into(), Secret::masked))?;
         if settings.system_prompt.is_some() {
@@ -43,10 +53,10 @@ impl Display for Banner<'_> {
 
 impl Banner<'_> {
     fn upstream_key(&self) -> String {
-        match (&self.settings.upstream_key, &self.settings.access_key) {
-            (Some(key), _) => key.masked(),
-            (None, Some(_)) => "none".into(),
-            (None, None) => "the caller's".into(),
+        match (&*self.settings.upstream_keys, &self.settings.access_key) {
+            ([], Some(_)) => "none".into(),
+            ([], None) => "the caller's".into(),
+            (keys, _) => keys.iter().map(Secret::masked).collect::<Vec<_>>().join(", "),
         }
     }
 
@@ -65,7 +75,12 @@ impl Banner<'_> {
         writeln!(f, "  # The same as a stream, and what has passed so far")?;
         writeln!(f, "  curl -N {base}/v1/chat/completions{key} {json} \\")?;
         writeln!(f, "    -d '{{\"model\":\"demo\",\"stream\":true,{messages}}}'")?;
-        writeln!(f, "  curl {base}/api/stats{key}")
+        writeln!(f, "  curl {base}/api/stats{key}")?;
+        if self.routing.embedded {
+            let seen = "the log shows `attempt failed`, the statistics `\"attempts\":2`";
+            writeln!(f, "\ndemo-a fails on purpose, and demo-b answers in its place: {seen}.")?;
+        }
+        Ok(())
     }
 }
 
@@ -77,27 +92,31 @@ fn line(f: &mut Formatter<'_>, name: &str, value: &(impl Display + ?Sized)) -> f
 mod tests {
     use super::*;
 
-    fn banner(pairs: &[(&str, &str)]) -> String {
+    async fn banner(pairs: &[(&str, &str)]) -> String {
         let settings = Settings::read(&pairs.iter().copied().collect()).unwrap();
-        Banner { settings: &settings, address: ([127, 0, 0, 1], 8088).into() }.to_string()
+        let mut background = tokio::task::JoinSet::new();
+        let routing = Routing::start(&settings, &mut background).await.unwrap();
+        let address = ([127, 0, 0, 1], 8088).into();
+        Banner { settings: &settings, routing: &routing, address }.to_string()
     }
 
-    #[test]
-    fn it_shows_where_and_what_to_try() {
-        let text = banner(&[]);
+    #[tokio::test]
+    async fn it_shows_where_and_what_to_try() {
+        let text = banner(&[]).await;
         assert!(text.starts_with("tower-llm-gateway listens on http://127.0.0.1:8088\n"), "{text}");
-        for part in ["embedded demo", "/v1/messages -H", "/v1/chat/completions -H", "curl -N"] {
+        for part in ["demo-a: embedded", "/v1/messages -H", "/v1/chat/completions -H", "curl -N"] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
 
-    #[test]
-    fn it_shows_no_secret() {
+    #[tokio::test]
+    async fn it_shows_no_secret() {
         let text = banner(&[
             ("PROXY_ACCESS_KEY", "access-key-of-the-proxy"),
             ("UPSTREAM_API_KEY", "upstream-key-of-the-proxy"),
             ("UPSTREAM_URL", "https://api.example.com"),
-        ]);
+        ])
+        .await;
         assert!(!text.contains("key-of-the"), "{text}");
         assert!(text.contains("https://api.example.com") && text.contains("x-api-key: YOUR-KEY"));
     }

@@ -2,54 +2,76 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
-use axum::extract::Query;
 use axum::response::IntoResponse;
-use axum::routing::get;
-use axum::{Json, Router};
-use http::{HeaderValue, Request, StatusCode, header};
-use serde_json::json;
+use http::{HeaderValue, Request, header};
 use tower::{Layer, Service, ServiceBuilder};
-use tower_llm_gateway::layer::stats::{Stats, StatsQuery};
+use tower_llm_gateway::layer::failover::Terminal;
+use tower_llm_gateway::layer::limit::{By, Concurrency};
+use tower_llm_gateway::protocol::classify::Classifier;
 use tower_llm_gateway::upstream::{HttpUpstreamBuilder, Proxies};
 use tower_llm_gateway::{
-    ApiKeyAuthLayer, CatchErrorLayer, HopByHopFilterLayer, ProviderTranslateLayer, StatsLayer,
-    SystemPromptLayer,
+    ApiKeyAuthLayer, CatchErrorLayer, ChannelLayer, FailoverLayer, FirstEventLayer,
+    HopByHopFilterLayer, KeyPoolLayer, LimitLayer, ProviderTranslateLayer, SessionLayer,
+    StatsLayer, SystemPromptLayer,
 };
 
+use crate::admin;
+use crate::channels::Routing;
 use crate::settings::Settings;
 
-/// The routes of the proxy's own statistics, and the stack before the upstream at `base`.
+/// The routes of the proxy about itself, and the stack.
 pub(crate) struct Gateway {
-    pub(crate) stats: Router,
+    pub(crate) admin: Router,
     pub(crate) stack: Router,
 }
 
 impl Gateway {
+    /// Inside out: what is wrapped last is met first.
+    ///
     /// # Errors
     /// When a setting is one that a layer refuses.
-    pub(crate) fn new(settings: &Settings, base: &str) -> Result<Self, Box<dyn Error>> {
-        let mut stack = upstream(settings, base)?;
+    pub(crate) fn new(settings: &Settings, routing: &Routing) -> Result<Self, Box<dyn Error>> {
+        let mut stack = to_upstreams(settings, routing);
+        if settings.sessions.unwrap_or_else(|| routing.needs_sessions()) {
+            stack = wrap(SessionLayer::new().max_request_bytes(settings.max_request), stack);
+        }
         if let Some(text) = &settings.system_prompt {
             let prompt = SystemPromptLayer::claude_code(text.as_str(), settings.insert_if_absent);
             stack = wrap(prompt.max_body_bytes(settings.max_request), stack);
         }
-        // Only those whom `stats_routes` lets in read them.
+        if let Some(limits) = limits(settings) {
+            stack = wrap(limits, stack);
+        }
+        // Only those whom `admin::routes` lets in read them.
         let layer = StatsLayer::new().capture_error_bodies(true);
-        let mut stats = stats_routes(settings, layer.stats());
+        let client = client(settings, routing).build();
+        let mut admin = admin::routes(settings, layer.stats(), routing, client);
         if let Some(key) = &settings.access_key {
             let auth = ApiKeyAuthLayer::new([key.clone()])?;
             stack = wrap(auth.clone(), stack);
-            stats = stats.route_layer(auth);
+            admin = admin.route_layer(auth);
         }
-        Ok(Self { stats, stack: wrap(layer, stack) })
+        Ok(Self { admin, stack: wrap(layer, stack) })
     }
 }
 
-/// From the translation inwards: what every request passes.
-fn upstream(settings: &Settings, base: &str) -> Result<Router, Box<dyn Error>> {
-    let translate = ProviderTranslateLayer::to(settings.upstream(base)?);
+fn limits(settings: &Settings) -> Option<LimitLayer> {
+    let mut layer = None;
+    if let Some(most) = settings.max_concurrent {
+        layer = Some(LimitLayer::new().concurrency(Concurrency::new(most)));
+    }
+    if let Some(rate) = settings.rate {
+        layer = Some(layer.unwrap_or_default().rate(By::Peer, rate));
+    }
+    layer
+}
+
+/// From failover inwards: what every attempt passes.
+fn to_upstreams(settings: &Settings, routing: &Routing) -> Router {
     // An encoded answer would pass, and its tokens with it, uncounted.
     let identity = HeaderValue::from_static("identity");
     let mut filter = HopByHopFilterLayer::new()
@@ -58,29 +80,35 @@ fn upstream(settings: &Settings, base: &str) -> Result<Router, Box<dyn Error>> {
     for (name, value) in &settings.custom_headers {
         filter = filter.set_header(name.clone(), value.clone());
     }
-    // The demo is on this machine, where no proxy leads.
-    let proxies =
-        settings.upstream_url.as_ref().map_or(Proxies::none(), |_| settings.proxies.clone());
-    let service = ServiceBuilder::new()
-        .layer(translate.max_request_bytes(settings.max_request))
+    let translate = ProviderTranslateLayer::from_context()
+        .vendors_change(routing.channels.list().len() > 1)
+        .max_request_bytes(settings.max_request);
+    let classifier = Arc::new(Classifier::new().fuzzy(routing.fuzzy));
+    let attempt = ServiceBuilder::new()
+        .layer(ChannelLayer::new(routing.channels.clone()).max_body_bytes(settings.max_request))
+        .layer(KeyPoolLayer::by_channel(routing.keys.clone()))
+        .layer(translate)
         .layer(filter)
+        .layer(FirstEventLayer::new().classify_with(classifier))
         .layer(CatchErrorLayer::new())
-        .service(HttpUpstreamBuilder::new().proxies(proxies).build());
-    Ok(Router::new().fallback_service(service))
+        .service(client(settings, routing).build());
+    let attempt = Router::new().fallback_service(attempt);
+    // A request that could go nowhere else need not be kept: it streams on as it comes.
+    if !routing.has_alternative() && !routing.fuzzy {
+        return attempt;
+    }
+    let attempts = settings.max_attempts.unwrap_or_else(|| routing.attempts());
+    let failover = FailoverLayer::new()
+        .max_attempts(attempts)
+        .max_body_bytes(settings.max_request)
+        .terminal(if routing.fuzzy { Terminal::Generic } else { Terminal::Upstream });
+    wrap(failover, attempt)
 }
 
-/// Who may read them: see [`Settings::stats_are_open`]; with an access key, its holders.
-fn stats_routes(settings: &Settings, stats: Stats) -> Router {
-    let report = async move |Query(query): Query<StatsQuery>| {
-        ([(header::CACHE_CONTROL, "no-store")], Json(stats.report(&query)))
-    };
-    let refuse = async || {
-        let message = "set PROXY_ACCESS_KEY to read the statistics from the network";
-        (StatusCode::FORBIDDEN, Json(json!({"error": "Forbidden", "message": message})))
-    };
-    let guarded = settings.access_key.is_some() || settings.stats_are_open();
-    let method = if guarded { get(report) } else { get(refuse) };
-    Router::new().route("/api/stats", method.clone()).route("/api/admin/stats", method)
+/// What makes connections, also for whoever asks a channel from the side.
+pub(crate) fn client(settings: &Settings, routing: &Routing) -> HttpUpstreamBuilder {
+    let proxies = if routing.embedded { Proxies::none() } else { settings.proxies.clone() };
+    HttpUpstreamBuilder::new().proxies(proxies)
 }
 
 /// A router erases the type of what is in it, so that layers may be there or not.
@@ -99,7 +127,7 @@ where
 #[cfg(test)]
 mod tests {
     use axum::body::to_bytes;
-    use serde_json::Value;
+    use serde_json::{Value, json};
     use tokio::task::JoinSet;
     use tower::ServiceExt;
 
@@ -113,7 +141,8 @@ mod tests {
         let vendor = Demo::new().start(&mut running).await.unwrap();
         let pairs = [("UPSTREAM_API_KEY", "sk-vendor"), ("UPSTREAM_URL", vendor.as_str())];
         let settings = Settings::read(&pairs.into_iter().collect::<Environment>()).unwrap();
-        let gateway = Gateway::new(&settings, &vendor).unwrap();
+        let routing = Routing::at(&settings, &[("upstream", &vendor)]).unwrap();
+        let gateway = Gateway::new(&settings, &routing).unwrap();
 
         let request = Request::post("/demo/echo?key=sk-caller&a=b")
             .header(header::ACCEPT_ENCODING, "gzip, br")

@@ -1,12 +1,16 @@
 //! A complete LLM gateway in one process: the layers of this crate as a server.
 //!
-//! `cargo run --release --example proxy` answers at once, from an embedded demo upstream. All
-//! settings come from the environment or a `.env` file; `settings.rs` lists them.
+//! `cargo run --release --example proxy` answers at once, from two embedded demo upstreams, one of
+//! which fails. All settings come from the environment or a `.env` file; `settings.rs` lists them.
+//! Channels may stand in a file; `channels.rs` reads it.
 
+mod admin;
 mod banner;
+mod channels;
 mod demo;
 #[cfg(test)]
 mod demo_tests;
+mod demotions;
 mod environment;
 mod gateway;
 mod server;
@@ -20,7 +24,7 @@ use std::process::ExitCode;
 use tokio::task::JoinSet;
 
 use crate::banner::Banner;
-use crate::demo::Demo;
+use crate::channels::Routing;
 use crate::environment::Environment;
 use crate::gateway::Gateway;
 use crate::settings::Settings;
@@ -58,13 +62,15 @@ async fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
     }
     // Dropped, and so ended, when the proxy has let its last stream finish.
     let mut background = JoinSet::new();
-    let base = match &settings.upstream_url {
-        Some(url) => url.clone(),
-        None => Demo::new().pace(settings.demo_pace).start(&mut background).await?,
-    };
-    let gateway = Gateway::new(settings, &base)?;
+    let routing = Routing::start(settings, &mut background).await?;
+    let prober = routing.channels.prober(gateway::client(settings, &routing).build());
+    background.spawn(async {
+        prober.await;
+        Ok(())
+    });
+    let gateway = Gateway::new(settings, &routing)?;
     let listener = server::bind(settings).await?;
-    println!("{}", Banner { settings, address: listener.local_addr()? });
+    println!("{}", Banner { settings, routing: &routing, address: listener.local_addr()? });
     server::serve(listener, server::routes(settings, gateway)).await?;
     Ok(())
 }

@@ -47,7 +47,7 @@ pub(crate) async fn bind(settings: &Settings) -> io::Result<TcpListener> {
 pub(crate) fn routes(settings: &Settings, gateway: Gateway) -> Router {
     let router = Router::new()
         .route("/health", get(health))
-        .merge(gateway.stats)
+        .merge(gateway.admin)
         .fallback_service(gateway.stack)
         .layer(Extension(Boot::now()));
     let answered = DefaultOnResponse::new().level(tracing::Level::INFO);

@@ -15,7 +15,7 @@ async fn mirror(request: Request<Body>) -> Result<Response, Infallible> {
 fn router(pairs: &[(&str, &str)]) -> Router {
     let settings = Settings::read(&pairs.iter().copied().collect::<Environment>()).unwrap();
     let stack = Router::new().fallback_service(service_fn(mirror));
-    routes(&settings, Gateway { stats: Router::new(), stack })
+    routes(&settings, Gateway { admin: Router::new(), stack })
 }
 
 async fn send(

@@ -8,12 +8,18 @@
 //! | `HOST` | `127.0.0.1` | address to listen on |
 //! | `PORT` | `8088` | 0 for any free one |
 //! | `FALLBACK_PORT` | `PORT` | tried when that is taken, and then any free one |
-//! | `UPSTREAM_URL`, `API_BASE_URL` | the embedded demo | base URL of the vendor |
+//! | `CONFIG_FILE` | `.config/config.json`, if it is there | the file of channels, see [`config`](tower_llm_gateway::config); one that is named is made |
+//! | `UPSTREAM_URL`, `API_BASE_URL` | the embedded demo | base URL of the only vendor, in place of a file |
 //! | `UPSTREAM_PROTOCOL` | the caller's | `anthropic`, `openai-chat`, ..., or `openaiold` |
-//! | `UPSTREAM_API_KEY` | | sent in place of the caller's credential |
+//! | `UPSTREAM_API_KEY` | | sent in place of the caller's credential; several, separated by commas, take turns |
 //! | `PROXY_ACCESS_KEY` | | callers must show it; it never goes to the upstream |
 //! | `MODEL_MAP` | | `{"from": "to"}` or `from=to,from=to` |
 //! | `DEFAULT_MAX_TOKENS` | 4096 | for Messages upstreams, where a Chat caller set no limit |
+//! | `MAX_RETRIES` | 3, or as many as there are channels | attempts for one request, the first included |
+//! | `SESSIONS` | true, unless the only upstream of Responses speaks it itself | the gateway keeps `previous_response_id` and `store` |
+//! | `MAX_CONCURRENT_REQUESTS` | no limit | requests at once, to the last byte of their answers |
+//! | `ENABLE_RATE_LIMIT` | false | of each address: |
+//! | `RATE_LIMIT_MAX_REQUESTS`, `RATE_LIMIT_WINDOW` | 100, 60000 | so many requests in so many milliseconds |
 //! | `SYSTEM_PROMPT_REPLACEMENT` | | text of the first block of a Messages `system` list |
 //! | `SYSTEM_PROMPT_BLOCK_INSERT_IF_NOT_EXIST` | false | a block before it, unless it is Claude Code's |
 //! | `CUSTOM_HEADERS_FILE` | `env/.env.headers.json` | JSON object of headers for the upstream; names that begin with `__` are comments |
@@ -28,11 +34,14 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use tower_llm_gateway::context::{BadUpstream, ModelMap, Upstream};
+use tower_llm_gateway::layer::limit::Rate;
 use tower_llm_gateway::protocol::Protocol;
 use tower_llm_gateway::protocol::dialect::Completions;
 use tower_llm_gateway::protocol::profile::Profiles;
@@ -45,6 +54,9 @@ const DEFAULT_HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const DEFAULT_PORT: u16 = 8088;
 const DEFAULT_MAX_REQUEST_MB: usize = 50;
 const DEFAULT_HEADERS_FILE: &str = "env/.env.headers.json";
+const DEFAULT_CONFIG_FILE: &str = ".config/config.json";
+const DEFAULT_RATE: NonZeroU32 = NonZeroU32::new(100).expect("it is not 0");
+const DEFAULT_RATE_WINDOW_MS: u64 = 60_000;
 const DEFAULT_LOG: &str = "info";
 /// Lets a person see the demo stream.
 const DEFAULT_DEMO_PACE_MS: u64 = 30;
@@ -56,14 +68,25 @@ pub(crate) struct Settings {
     pub(crate) port: u16,
     /// Tried when `port` is taken; after it, any free one.
     pub(crate) fallback_port: u16,
-    /// `None`: the embedded demo.
+    /// The file of channels; then there is no `upstream_url`.
+    pub(crate) config_file: Option<PathBuf>,
+    /// `None`: the file, else the embedded demo.
     pub(crate) upstream_url: Option<String>,
     /// `None`: whatever the caller speaks.
     pub(crate) upstream_protocol: Option<Protocol>,
     /// The upstream has only the Completions from before Chat.
     pub(crate) old_completions: bool,
-    pub(crate) upstream_key: Option<Secret>,
+    /// Each once.
+    pub(crate) upstream_keys: Vec<Secret>,
     pub(crate) access_key: Option<Secret>,
+    /// Attempts for one request.
+    pub(crate) max_attempts: Option<usize>,
+    /// Whether the gateway keeps the conversations of Responses; `None`: where it must.
+    pub(crate) sessions: Option<bool>,
+    /// Requests at once.
+    pub(crate) max_concurrent: Option<usize>,
+    /// Of each address.
+    pub(crate) rate: Option<Rate>,
     pub(crate) system_prompt: Option<String>,
     pub(crate) insert_if_absent: bool,
     pub(crate) preserve_host: bool,
@@ -99,17 +122,26 @@ impl Settings {
         let mut warnings = Vec::new();
         let port = env.parse("PORT", "a port, 0 to 65535", |text| text.parse().ok())?;
         let port = port.unwrap_or(DEFAULT_PORT);
-        let settings = Self {
+        let mut settings = Self {
             host: host(env)?,
             port,
             fallback_port: env
                 .parse("FALLBACK_PORT", "a port, 0 to 65535", |text| text.parse().ok())?
                 .unwrap_or(port),
+            config_file: config_file(env)?,
             upstream_url: upstream_url(env)?,
             upstream_protocol: upstream_protocol(env)?,
             old_completions: old_completions(env),
-            upstream_key: key(env, "UPSTREAM_API_KEY")?,
-            access_key: key(env, "PROXY_ACCESS_KEY")?,
+            upstream_keys: upstream_keys(env)?,
+            access_key: key("PROXY_ACCESS_KEY", env.text("PROXY_ACCESS_KEY"))?,
+            max_attempts: env.parse("MAX_RETRIES", "a number, at least 1", positive)?,
+            sessions: env.text("SESSIONS").map(|_| env.flag("SESSIONS", true)).transpose()?,
+            max_concurrent: env.parse(
+                "MAX_CONCURRENT_REQUESTS",
+                "a number, at least 1",
+                positive,
+            )?,
+            rate: rate(env)?,
             system_prompt: env.text("SYSTEM_PROMPT_REPLACEMENT").map(str::to_owned),
             insert_if_absent: env.flag("SYSTEM_PROMPT_BLOCK_INSERT_IF_NOT_EXIST", false)?,
             preserve_host: env.flag("PRESERVE_HOST", false)?,
@@ -135,27 +167,46 @@ impl Settings {
             warnings,
         };
         settings.refuse_open_relay()?;
+        settings.note_what_is_unused(env);
         Ok(settings)
     }
 
-    /// The upstream at `base`, as configured.
+    fn note_what_is_unused(&mut self, env: &Environment) {
+        if self.config_file.is_some() {
+            for name in ["UPSTREAM_PROTOCOL", "UPSTREAM_API_KEY", "MODEL_MAP"] {
+                if env.text(name).is_some() {
+                    self.warnings.push(format!("{name} is not used: the file of channels says it"));
+                }
+            }
+        } else if self.upstream_url.is_some() && Path::new(DEFAULT_CONFIG_FILE).exists() {
+            self.warnings.push(format!("{DEFAULT_CONFIG_FILE} is not used: UPSTREAM_URL is set"));
+        }
+    }
+
+    /// What all models need beyond their protocol, as configured.
+    pub(crate) fn profiles(&self) -> Profiles {
+        match self.default_max_tokens {
+            Some(tokens) => {
+                Profiles::default().every(move |target| target.default_max_tokens = tokens)
+            }
+            None => Profiles::default(),
+        }
+    }
+
+    /// The upstream at `base`, as configured. Of several keys it has none: they are leased.
     pub(crate) fn upstream(&self, base: &str) -> Result<Upstream, BadUpstream> {
         let upstream = match self.upstream_protocol {
             Some(protocol) => Upstream::new(base, protocol)?,
             None => Upstream::same_protocol(base)?,
         };
-        let mut profiles = Profiles::default();
-        if let Some(tokens) = self.default_max_tokens {
-            profiles = profiles.every(move |target| target.default_max_tokens = tokens);
-        }
-        let mut upstream = upstream.models(self.models.clone()).profiles(profiles);
+        let mut upstream = upstream.models(self.models.clone()).profiles(self.profiles());
         if self.old_completions {
             upstream = upstream.dialect(Completions);
         }
-        Ok(match (&self.upstream_key, &self.access_key) {
-            (Some(key), _) => upstream.key(key.clone())?,
-            (None, Some(_)) => upstream.no_key(),
-            (None, None) => upstream,
+        Ok(match (&*self.upstream_keys, &self.access_key) {
+            ([key], _) => upstream.key(key.clone())?,
+            ([], None) => upstream,
+            _ => upstream.no_key(),
         })
     }
 
@@ -167,9 +218,14 @@ impl Settings {
     /// One key without the other is a mistake that the network can use: an upstream key that
     /// anybody may spend, or a door to an upstream that has no lock of its own.
     fn refuse_open_relay(&self) -> Result<(), BadSetting> {
-        let (missing, present) = match (&self.access_key, &self.upstream_key) {
-            (None, Some(_)) => ("PROXY_ACCESS_KEY", "UPSTREAM_API_KEY"),
-            (Some(_), None) => ("UPSTREAM_API_KEY", "PROXY_ACCESS_KEY"),
+        let (missing, present) = match (&self.access_key, &self.config_file) {
+            (None, Some(_)) => ("PROXY_ACCESS_KEY", "CONFIG_FILE"),
+            (None, None) if !self.upstream_keys.is_empty() => {
+                ("PROXY_ACCESS_KEY", "UPSTREAM_API_KEY")
+            }
+            (Some(_), None) if self.upstream_keys.is_empty() => {
+                ("UPSTREAM_API_KEY", "PROXY_ACCESS_KEY")
+            }
             _ => return Ok(()),
         };
         if self.host.is_loopback() {
@@ -216,12 +272,55 @@ fn old_completions(env: &Environment) -> bool {
     env.text("UPSTREAM_PROTOCOL").is_some_and(|name| name.eq_ignore_ascii_case("openaiold"))
 }
 
-fn key(env: &Environment, name: &str) -> Result<Option<Secret>, BadSetting> {
-    let Some(key) = env.text(name).map(Secret::new) else { return Ok(None) };
+/// A file that is named, or the usual one where it is and nothing else is said.
+fn config_file(env: &Environment) -> Result<Option<PathBuf>, BadSetting> {
+    let url = ["UPSTREAM_URL", "API_BASE_URL"].into_iter().find(|name| env.text(name).is_some());
+    match (env.text("CONFIG_FILE"), url) {
+        (Some(_), Some(url)) => {
+            Err(BadSetting::new("CONFIG_FILE", format!("cannot stand beside {url}")))
+        }
+        (Some(path), None) => Ok(Some(path.into())),
+        (None, Some(_)) => Ok(None),
+        (None, None) => {
+            let usual = Path::new(DEFAULT_CONFIG_FILE);
+            Ok(usual.exists().then(|| usual.to_owned()))
+        }
+    }
+}
+
+fn upstream_keys(env: &Environment) -> Result<Vec<Secret>, BadSetting> {
+    let name = "UPSTREAM_API_KEY";
+    let mut keys = Vec::new();
+    for text in env.text(name).unwrap_or_default().split(',').map(str::trim) {
+        let found = key(name, Some(text).filter(|text| !text.is_empty()))?;
+        keys.extend(found.filter(|key| !keys.contains(key)));
+    }
+    Ok(keys)
+}
+
+fn key(name: &str, text: Option<&str>) -> Result<Option<Secret>, BadSetting> {
+    let Some(key) = text.map(Secret::new) else { return Ok(None) };
     if key.header("").is_none() {
         return Err(BadSetting::new(name, "holds characters that no header may"));
     }
     Ok(Some(key))
+}
+
+fn rate(env: &Environment) -> Result<Option<Rate>, BadSetting> {
+    let expected = "a number, at least 1";
+    let requests = env.parse("RATE_LIMIT_MAX_REQUESTS", expected, |text| text.parse().ok())?;
+    let window: Option<u64> = env.parse("RATE_LIMIT_WINDOW", expected, |text| {
+        text.parse().ok().filter(|window| *window > 0)
+    })?;
+    let rate = Rate {
+        requests: requests.unwrap_or(DEFAULT_RATE),
+        per: Duration::from_millis(window.unwrap_or(DEFAULT_RATE_WINDOW_MS)),
+    };
+    Ok(env.flag("ENABLE_RATE_LIMIT", false)?.then_some(rate))
+}
+
+fn positive(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|number| *number > 0)
 }
 
 fn cors(env: &Environment) -> Result<Cors, BadSetting> {

@@ -14,7 +14,7 @@ fn nothing_set_is_the_demo_on_loopback() {
     assert_eq!((settings.host, settings.port), (DEFAULT_HOST, 8088));
     assert_eq!(settings.fallback_port, 8088);
     assert_eq!((settings.upstream_url.as_ref(), settings.upstream_protocol), (None, None));
-    assert!(settings.upstream_key.is_none() && settings.access_key.is_none());
+    assert!(settings.upstream_keys.is_empty() && settings.access_key.is_none());
     assert_eq!((settings.system_prompt.as_ref(), settings.insert_if_absent), (None, false));
     assert!(!settings.preserve_host && settings.custom_headers.is_empty());
     assert_eq!(settings.cors, Cors::Localhost);
@@ -40,6 +40,21 @@ fn each_bad_value_is_named() {
         ("API_BASE_URL", "h", "API_BASE_URL: upstream must begin with http:// or https://"),
         ("UPSTREAM_API_KEY", "a\u{7}b", "UPSTREAM_API_KEY: holds characters that no header may"),
         ("PROXY_ACCESS_KEY", "a\nb", "PROXY_ACCESS_KEY: holds characters that no header may"),
+        ("UPSTREAM_API_KEY", "a,b\nc", "UPSTREAM_API_KEY: holds characters that no header may"),
+        ("MAX_RETRIES", "0", "MAX_RETRIES: \"0\" is not a number, at least 1"),
+        ("SESSIONS", "2", "SESSIONS: \"2\" is not true or false"),
+        (
+            "MAX_CONCURRENT_REQUESTS",
+            "-1",
+            "MAX_CONCURRENT_REQUESTS: \"-1\" is not a number, at least 1",
+        ),
+        ("ENABLE_RATE_LIMIT", "2", "ENABLE_RATE_LIMIT: \"2\" is not true or false"),
+        ("RATE_LIMIT_WINDOW", "0", "RATE_LIMIT_WINDOW: \"0\" is not a number, at least 1"),
+        (
+            "RATE_LIMIT_MAX_REQUESTS",
+            "0",
+            "RATE_LIMIT_MAX_REQUESTS: \"0\" is not a number, at least 1",
+        ),
         ("PRESERVE_HOST", "2", "PRESERVE_HOST: \"2\" is not true or false"),
         ("ENABLE_CORS", "2", "ENABLE_CORS: \"2\" is not true or false"),
         (
@@ -133,6 +148,50 @@ fn one_key_alone_is_refused_on_an_open_address() {
     for fine in [&[open][..], &[open, access, upstream], &[access], &[upstream]] {
         assert!(read(fine).is_ok(), "{fine:?}");
     }
+}
+
+#[test]
+fn a_file_of_channels_stands_alone() {
+    let (file, url) = (("CONFIG_FILE", "x.json"), ("API_BASE_URL", "http://h"));
+    assert_eq!(read(&[file]).unwrap().config_file, Some("x.json".into()));
+    assert_eq!(error(&[file, url]), "CONFIG_FILE: cannot stand beside API_BASE_URL");
+    let unused = read(&[file, ("MODEL_MAP", "a=b"), ("UPSTREAM_API_KEY", "u")]).unwrap().warnings;
+    assert_eq!(unused.len(), 2, "{unused:?}");
+    let open = ("HOST", "0.0.0.0");
+    assert_eq!(
+        error(&[open, file]),
+        "PROXY_ACCESS_KEY: must be set too, as CONFIG_FILE is and HOST=0.0.0.0 is open to the \
+         network"
+    );
+    assert!(read(&[open, file, ("PROXY_ACCESS_KEY", "a")]).is_ok());
+}
+
+#[test]
+fn several_keys_take_turns() {
+    use tower_llm_gateway::context::UpstreamKey;
+    let settings = read(&[("UPSTREAM_API_KEY", "a, b,,a ,")]).unwrap();
+    assert_eq!(settings.upstream_keys, [Secret::new("a"), Secret::new("b")]);
+    let upstream = settings.upstream("http://demo").unwrap();
+    assert!(matches!(upstream.credential(), UpstreamKey::None), "it is leased");
+}
+
+#[test]
+fn nothing_is_limited_unless_asked_for() {
+    let quiet = read(&[("RATE_LIMIT_MAX_REQUESTS", "5")]).unwrap();
+    assert_eq!((quiet.rate, quiet.max_concurrent), (None, None));
+    assert_eq!((quiet.sessions, quiet.max_attempts), (None, None));
+    let rate = |pairs: &[(&str, &str)]| {
+        let settings = read(&[pairs, &[("ENABLE_RATE_LIMIT", "true")]].concat()).unwrap();
+        settings.rate.map(|rate| (rate.requests.get(), rate.per.as_millis())).unwrap()
+    };
+    assert_eq!(rate(&[]), (100, 60_000));
+    assert_eq!(rate(&[("RATE_LIMIT_MAX_REQUESTS", "5"), ("RATE_LIMIT_WINDOW", "10")]), (5, 10));
+    let set = read(&[("MAX_CONCURRENT_REQUESTS", "7"), ("MAX_RETRIES", "2"), ("SESSIONS", "no")])
+        .unwrap();
+    assert_eq!(
+        (set.max_concurrent, set.max_attempts, set.sessions),
+        (Some(7), Some(2), Some(false))
+    );
 }
 
 #[test]

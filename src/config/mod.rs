@@ -112,7 +112,7 @@ impl fmt::Debug for Rest {
     }
 }
 
-/// How keys of one channel, or channels of equal rank, take turns.
+/// How the keys of one channel take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -154,6 +155,9 @@ async fn play<D: Dialect>(
     if let Scenario::Status(status) = scenario {
         return refuse::<D>(status, "the demo fails as it was asked to");
     }
+    if demo.failing {
+        return fail::<D>(parts, body, asked);
+    }
     let mut live = Live::begin(&demo.state);
     let number = live.number();
     let answer = Answer::to(&asked, number, || echo(&parts, bytes));
@@ -170,6 +174,18 @@ async fn play<D: Dialect>(
         Scenario::Cut => Body::new(Script::new(cut(&body), Duration::ZERO, live)).into_response(),
         _ => json_response(StatusCode::OK, &body),
     }
+}
+
+/// What a demo that fails gives.
+fn fail<D: Dialect>(parts: Parts, body: Value, asked: Asked) -> Response {
+    if !asked.stream {
+        return refuse::<D>(529, "the demo is overloaded");
+    }
+    let uncounted = Live::begin(&Arc::default());
+    let turn = Turn { number: uncounted.number(), parts, body, asked };
+    let steps = D::events(&turn, Answer::failed());
+    let script = Script::new(steps, Duration::ZERO, uncounted);
+    stream_response(D::media_type(&turn.parts), Body::new(script))
 }
 
 /// The first half of a document, and no more.

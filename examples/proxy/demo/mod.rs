@@ -60,6 +60,7 @@ use self::stream::State;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Demo {
     key: Option<Arc<str>>,
+    failing: bool,
     pace: Duration,
     state: Arc<State>,
 }
@@ -74,6 +75,13 @@ impl Demo {
     /// Demands this key, in any form that one of the vendors takes.
     pub(crate) fn key(mut self, key: &str) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// Gives no answer any more, however it is asked: 529, or a stream whose first word is an
+    /// error. The counters do not count these.
+    pub(crate) fn failing(mut self) -> Self {
+        self.failing = true;
         self
     }
 

@@ -221,6 +221,17 @@ impl Answer {
         answer
     }
 
+    /// Nothing, and an error.
+    pub(super) fn failed() -> Self {
+        Self {
+            thinking: None,
+            text: None,
+            calls: Vec::new(),
+            stop: Stop::End,
+            ending: Ending::Error,
+        }
+    }
+
     pub(super) fn thinking_tokens(&self) -> u64 {
         self.thinking.as_ref().map_or(0, |text| text.split_whitespace().count() as u64)
     }

@@ -168,6 +168,7 @@ where
     let uri = upstream.uri_for("/", None).map_err(|_| TransportKind::Other)?;
     let mut request = Request::new(Empty::new());
     (*request.method_mut(), *request.uri_mut()) = (Method::HEAD, uri);
+    request.extensions_mut().insert(upstream.own_connection());
     service.call(request).await.map_err(kind).map(drop)
 }
 

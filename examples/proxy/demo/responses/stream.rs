@@ -66,6 +66,10 @@ pub(super) fn events(turn: &Turn, answer: Answer) -> Box<dyn Iterator<Item = Ste
     let state = State::of(&answer);
     let whole = response(turn, state, &[], &usage(&turn.asked, &answer));
     let Some(text) = answer.text else {
+        if answer.ending == Ending::Error {
+            start.extend(failure(turn));
+            return Box::new(start.into_iter().map(number_them));
+        }
         for (offset, call) in answer.calls.iter().enumerate() {
             output.push(call_item(number, offset, call, true));
             let begun = call_item(number, offset, call, false);

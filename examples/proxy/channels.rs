@@ -1,0 +1,260 @@
+//! Where requests may go: the channels and their keys, as the file, the environment or the demo
+//! says.
+
+use std::error::Error;
+use std::io;
+
+use tokio::task::JoinSet;
+use tower_llm_gateway::config::{
+    self, ChannelConfig, Config, ConfigError, ConfigFile, LoadBalance,
+};
+use tower_llm_gateway::context::ChannelId;
+use tower_llm_gateway::layer::channel::{Channel, ChannelStatus, Channels};
+use tower_llm_gateway::layer::failover::DEFAULT_MAX_ATTEMPTS;
+use tower_llm_gateway::layer::key_pool::{self, KeyError, KeyPool, KeyPools, PoolChange, Rescue};
+use tower_llm_gateway::protocol::Protocol;
+use tower_llm_gateway::secret::Secret;
+
+use crate::demo::Demo;
+use crate::demotions::Demotions;
+use crate::settings::Settings;
+
+/// The channels of the proxy.
+#[derive(Debug)]
+pub(crate) struct Routing {
+    pub(crate) channels: Channels,
+    pub(crate) keys: KeyPools,
+    /// Whether the statuses of these upstreams mean nothing.
+    pub(crate) fuzzy: bool,
+    /// Whether they are the demo's, on this machine, where no proxy leads.
+    pub(crate) embedded: bool,
+    /// For people, in the order of the channels.
+    pub(crate) lines: Vec<Line>,
+}
+
+/// One channel for people. Nothing in it is secret.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) name: String,
+    pub(crate) about: String,
+}
+
+impl Routing {
+    /// As configured. What it starts lives in `background`.
+    pub(crate) async fn start(
+        settings: &Settings,
+        background: &mut JoinSet<io::Result<()>>,
+    ) -> Result<Self, Box<dyn Error>> {
+        if let Some(path) = &settings.config_file {
+            let file = ConfigFile::new(path);
+            let config = load(&file)?;
+            let demotions = Demotions::new();
+            let routing = Self::of(settings, &config, &demotions)?;
+            background.spawn(demotions.write_to(file));
+            return Ok(routing);
+        }
+        if let Some(url) = &settings.upstream_url {
+            return Self::at(settings, &[("upstream", url)]);
+        }
+        let demo = Demo::new().pace(settings.demo_pace);
+        let failing = demo.clone().failing().start(background).await?;
+        let healthy = demo.start(background).await?;
+        let mut routing = Self::at(settings, &[("demo-a", &failing), ("demo-b", &healthy)])?;
+        routing.embedded = true;
+        for (line, about) in routing.lines.iter_mut().zip(["fails on purpose", "answers"]) {
+            line.about = format!("embedded, {about}");
+        }
+        Ok(routing)
+    }
+
+    /// Upstreams as the environment describes them, by name and base URL.
+    pub(crate) fn at(settings: &Settings, bases: &[(&str, &str)]) -> Result<Self, Box<dyn Error>> {
+        let (keys, mut list) = (KeyPools::new(), Vec::new());
+        for (name, base) in bases {
+            if settings.upstream_keys.len() > 1 {
+                let pool = pool(key_pool::Settings::new(*name), &settings.upstream_keys)?;
+                keys.set(ChannelId::new(*name), pool);
+            }
+            list.push(Channel::new(*name, settings.upstream(base)?));
+        }
+        let line = |(name, base): &(&str, &str)| Line {
+            name: (*name).to_owned(),
+            about: (*base).to_owned(),
+        };
+        Ok(Self {
+            channels: Channels::new(list)?,
+            keys,
+            fuzzy: false,
+            embedded: false,
+            lines: bases.iter().map(line).collect(),
+        })
+    }
+
+    /// The channels of a file. A demotion of one of their keys is noted in `demotions`.
+    pub(crate) fn of(
+        settings: &Settings,
+        config: &Config,
+        demotions: &Demotions,
+    ) -> Result<Self, Box<dyn Error>> {
+        let (keys, mut list, mut lines) = (KeyPools::new(), Vec::new(), Vec::new());
+        for (of_file, balance, callers) in lists(config) {
+            for (place, described) in of_file.iter().enumerate() {
+                let demotions = demotions.clone();
+                let rules = key_pool::Settings::new(&*described.id)
+                    .strategy(strategy(balance))
+                    .on_change(move |channel, change| match change {
+                        PoolChange::Demoted { order } => demotions.note(channel, order),
+                        PoolChange::Recovered { key } => {
+                            tracing::info!(channel, %key, "the key is well again");
+                        }
+                        _ => {}
+                    });
+                let pool = pool(rules, &described.api_keys)?;
+                lines.push(line(described, pool.snapshot().len()));
+                keys.set(ChannelId::new(&*described.id), pool);
+                let channel = channel(settings, described, place)?;
+                list.push(match &callers {
+                    Some(callers) => channel.callers(callers.iter().copied()),
+                    None => channel,
+                });
+            }
+        }
+        if list.is_empty() {
+            tracing::warn!("the file has no channel: every request will be answered 503");
+        }
+        let channels = Channels::new(list)?;
+        Ok(Self { channels, keys, fuzzy: config.fuzzy, embedded: false, lines })
+    }
+
+    /// Attempts for one request, where nobody said how many: one for each channel at least.
+    pub(crate) fn attempts(&self) -> usize {
+        self.active().count().max(DEFAULT_MAX_ATTEMPTS)
+    }
+
+    /// Whether a failed request could go on somewhere else.
+    pub(crate) fn has_alternative(&self) -> bool {
+        let ways: usize = self.active().map(|channel| channel.upstreams().len()).sum();
+        ways > 1 || self.keys.all().iter().any(|(_, pool)| pool.snapshot().len() > 1)
+    }
+
+    /// Whether the gateway must keep the conversations of Responses, as no upstream could: an
+    /// answer is known only where it was given.
+    pub(crate) fn needs_sessions(&self) -> bool {
+        let responses = Some(Protocol::OpenAiResponses);
+        let mut serving = self.active().filter(|channel| channel.serves_caller(responses));
+        let only = serving.next().filter(|_| serving.next().is_none());
+        // Without a protocol it speaks the caller's.
+        let speaks_it = only.is_some_and(|channel| match channel.upstreams() {
+            [only] => only.protocol().is_none() || only.protocol() == responses,
+            _ => false,
+        });
+        !speaks_it
+    }
+
+    fn active(&self) -> impl Iterator<Item = Channel> {
+        let list = self.channels.list().into_iter();
+        list.filter(|channel| channel.current_status() == ChannelStatus::Active)
+    }
+}
+
+/// Reads the file, and tells what had to be changed in it.
+fn load(file: &ConfigFile) -> Result<Config, ConfigError> {
+    let path = file.path().display();
+    if !file.path().exists() {
+        tracing::info!(%path, "the file of channels is made");
+    }
+    let loaded = file.load_or_create()?;
+    for change in &loaded.changes {
+        tracing::warn!(%path, "{change}");
+    }
+    Ok(loaded.config)
+}
+
+/// Each list of the file, how its keys take turns, and whom it serves; nobody else where `None`.
+fn lists(config: &Config) -> [(&[ChannelConfig], LoadBalance, Option<Vec<Protocol>>); 3] {
+    let own = [
+        (Protocol::OpenAiResponses, &config.responses_upstream),
+        (Protocol::Gemini, &config.gemini_upstream),
+    ];
+    let is_elsewhere =
+        |protocol: &Protocol| own.iter().any(|(own, list)| own == protocol && !list.is_empty());
+    let common: Vec<_> = Protocol::ALL.into_iter().filter(|one| !is_elsewhere(one)).collect();
+    // Those who serve all also serve paths of no protocol.
+    let common = (common.len() < Protocol::ALL.len()).then_some(common);
+    [
+        (&*config.upstream, config.load_balance, common),
+        (&*config.responses_upstream, config.responses_balance(), Some(vec![own[0].0])),
+        (&*config.gemini_upstream, config.gemini_balance(), Some(vec![own[1].0])),
+    ]
+}
+
+/// The channel at this place of its list.
+fn channel(
+    settings: &Settings,
+    described: &ChannelConfig,
+    place: usize,
+) -> Result<Channel, Box<dyn Error>> {
+    let upstreams = described.upstreams()?.into_iter();
+    let mut upstreams = upstreams.map(|upstream| upstream.profiles(settings.profiles()));
+    let first = upstreams.next().ok_or("a channel has no base URL")?;
+    // 0 stands for the place in the channel's own list, and must not become that among all lists.
+    let rank = if described.priority > 0 { described.priority } else { place as i64 };
+    let mut channel = Channel::new(&*described.id, first)
+        .priority(u32::try_from(rank.saturating_add(1)).unwrap_or(u32::MAX))
+        .weight(described.weight.unwrap_or(1))
+        .never_trip(described.never_trip)
+        .status(match described.status {
+            config::ChannelStatus::Active => ChannelStatus::Active,
+            config::ChannelStatus::Suspended => ChannelStatus::Suspended,
+            config::ChannelStatus::Disabled => ChannelStatus::Disabled,
+        });
+    channel = upstreams.fold(channel, Channel::also_at);
+    if !described.models.is_empty() {
+        channel = channel.models(described.models.iter().cloned());
+    }
+    if let Some(until) = described.promotion_until {
+        channel = channel.promoted_until(until);
+    }
+    if let Some(most) = described.max_concurrent {
+        channel = channel.max_concurrent(most);
+    }
+    Ok(channel)
+}
+
+/// The pool of a channel. A key that cannot be sent is left out: the others are worth a start.
+fn pool(rules: key_pool::Settings, keys: &[Secret]) -> Result<KeyPool, KeyError> {
+    // A channel whose keys have all failed is still asked: the upstream's own answer tells more.
+    let rules = rules.rescue(Rescue::Always).max_keys(config::MAX_KEYS);
+    let pool = KeyPool::with(rules, std::iter::empty::<Secret>())?;
+    let keys = keys.iter().map(|key| key.expose().trim()).filter(|key| !key.is_empty());
+    for (place, key) in keys.enumerate() {
+        match pool.add(key) {
+            Err(KeyError::Duplicate) | Ok(_) => {}
+            Err(error) => tracing::warn!(place, %error, "a key of a channel is not used"),
+        }
+    }
+    Ok(pool)
+}
+
+fn strategy(balance: LoadBalance) -> key_pool::Strategy {
+    match balance {
+        LoadBalance::RoundRobin => key_pool::Strategy::RoundRobin,
+        LoadBalance::Random => key_pool::Strategy::Random,
+        _ => key_pool::Strategy::Failover,
+    }
+}
+
+fn line(described: &ChannelConfig, keys: usize) -> Line {
+    let status = match described.status {
+        config::ChannelStatus::Active => "active",
+        config::ChannelStatus::Suspended => "suspended",
+        config::ChannelStatus::Disabled => "disabled",
+    };
+    let protocol = described.service_type.protocol();
+    let about = format!("{protocol}, {keys} key(s), {status}");
+    Line { name: described.title().to_owned(), about }
+}
+
+#[cfg(test)]
+#[path = "channels_tests.rs"]
+mod tests;
