@@ -6,7 +6,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::answer::{ClaimStream, OpenTurn};
-use crate::body::{RewriteBody, TranscodeBody};
+use crate::body::{DecodeBody, RewriteBody, TranscodeBody};
 
 pin_project! {
     /// An answer: passed on, written whole, or a stream that is kept as it passes.
@@ -22,7 +22,7 @@ pin_project! {
     #[project = InnerProj]
     enum Inner<C> {
         Plain { #[pin] body: RewriteBody<C> },
-        Stream { #[pin] body: TranscodeBody<C, ClaimStream> },
+        Stream { #[pin] body: TranscodeBody<DecodeBody<C>, ClaimStream> },
     }
 }
 
@@ -31,7 +31,7 @@ impl<C> ResponseBody<C> {
         Self { inner: Inner::Plain { body } }
     }
 
-    pub(super) fn stream(body: C, turn: OpenTurn) -> Self {
+    pub(super) fn stream(body: DecodeBody<C>, turn: OpenTurn) -> Self {
         let body = TranscodeBody::new(body, ClaimStream::new(turn));
         Self { inner: Inner::Stream { body } }
     }

@@ -16,8 +16,8 @@ use super::history::{self, TooLong};
 use super::layer::Config;
 use super::stored::{self, Asked};
 use crate::body::{
-    Collect, CollectError, Collected, EVENT_STREAM, JSON, Refusal, RewriteBody, drop_body_headers,
-    is_encoded, media_type,
+    Collect, CollectError, Collected, DecodeBody, DecodeError, EVENT_STREAM, JSON, Refusal,
+    RewriteBody, drop_body_headers, media_type,
 };
 use crate::context::{Exchange, RequestFacts};
 use crate::protocol::edit::{Edited, Outline, StatefulRequest};
@@ -41,12 +41,12 @@ pin_project! {
     #[project = StateProj]
     enum State<S, F, B, C> {
         /// Reads the request.
-        Read { #[pin] collect: Collect<B>, call: Option<Box<PendingCall<S>>> },
+        Read { #[pin] collect: Collect<DecodeBody<B>>, call: Option<Box<PendingCall<S>>> },
         /// Asks the store for the history.
         Recall { history: StoreFuture<Vec<Arc<Turn>>>, call: Option<Box<(PendingCall<S>, Collected)>> },
         Call { #[pin] future: F, turn: Option<Box<(OpenTurn, usize)>> },
         /// Reads an answer that is kept and no stream.
-        Answer { #[pin] collect: Collect<C>, parts: Option<Box<(response::Parts, OpenTurn)>> },
+        Answer { #[pin] collect: Collect<DecodeBody<C>>, parts: Option<Box<(response::Parts, OpenTurn)>> },
         Show { found: StoreFuture<Vec<Arc<Turn>>>, id: Box<str>, asked: Asked },
         Delete { found: StoreFuture<bool>, id: Box<str> },
         Refuse { refusal: Refusal },
@@ -92,7 +92,11 @@ where
         exchange: Exchange,
         config: Arc<Config>,
     ) -> Self {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let body = match DecodeBody::new(body, &mut parts.headers) {
+            Ok(body) => body,
+            Err(encoding) => return Self::refuse(encoding.into()),
+        };
         let collect = Collect::new(body, config.max_request_bytes);
         let call = Box::new(PendingCall { service, parts, route, exchange, config });
         Self { state: State::Read { collect, call: Some(call) } }
@@ -200,7 +204,7 @@ impl<S> PendingCall<S> {
     /// Looks at the request: it passes, or it needs a history first, or only an id.
     fn look<B, C>(
         self,
-        collected: Result<Collected, CollectError<B::Error>>,
+        collected: Result<Collected, CollectError<DecodeError<B::Error>>>,
     ) -> Result<State<S, S::Future, B, C>, Refusal>
     where
         S: Service<Request<RewriteBody<B>>>,
@@ -315,33 +319,38 @@ fn begin_answer<S, F, B, C: Body<Data = Bytes>>(
         return done(response.map(untouched));
     }
     let (mut parts, body) = response.into_parts();
-    if is_encoded(&parts.headers) {
+    if !matches!(media_type(&parts.headers), EVENT_STREAM | JSON | "") {
+        return done(Response::from_parts(parts, untouched(body)));
+    }
+    let Ok(body) = DecodeBody::new(body, &mut parts.headers) else {
         let message = "the upstream's answer is encoded, though identity was asked";
         return State::Refuse { refusal: Refusal::new(FaultKind::Upstream, message) };
-    }
+    };
     match media_type(&parts.headers) {
         EVENT_STREAM => {
             drop_body_headers(&mut parts.headers);
             done(Response::from_parts(parts, ResponseBody::stream(body, turn)))
         }
-        JSON | "" => {
+        _ => {
             let collect = Collect::new(body, max_bytes);
             State::Answer { collect, parts: Some(Box::new((parts, turn))) }
         }
-        _ => done(Response::from_parts(parts, untouched(body))),
     }
 }
 
 fn finish_answer<C, E>(
     mut parts: response::Parts,
     mut turn: OpenTurn,
-    collected: Result<Collected, CollectError<E>>,
+    collected: Result<Collected, CollectError<DecodeError<E>>>,
 ) -> Result<Response<ResponseBody<C>>, Refusal> {
     let mut collected = collected.map_err(|error| match error {
         CollectError::TooLarge => {
             Refusal::new(FaultKind::Upstream, "the upstream's answer is too large")
         }
-        CollectError::Body(_) => {
+        CollectError::Body(DecodeError::Malformed) => {
+            Refusal::new(FaultKind::Upstream, "the upstream's answer is not encoded as it says")
+        }
+        CollectError::Body(DecodeError::Body(_)) => {
             Refusal::new(FaultKind::Transport, "the connection to the upstream broke")
         }
     })?;

@@ -68,7 +68,7 @@
 //! # Errors
 //! Responses in the words of OpenAI: 400 for an id that is not known (`previous_response_not_found`)
 //! and for a conversation that is too long ([`Overflow::Refuse`]), 404 for one that is to be shown,
-//! 415 for an encoded request, 503 when the store does not answer. The service's own error is the
+//! 415 for an encoding that cannot be undone, 503 when the store does not answer. The service's own error is the
 //! inner one's.
 
 mod answer;

@@ -11,9 +11,8 @@ use super::ResponseBody;
 use super::future::ResponseFuture;
 use super::layer::Config;
 use super::stored;
-use crate::body::{Refusal, RewriteBody, is_encoded};
+use crate::body::RewriteBody;
 use crate::context::Exchange;
-use crate::protocol::model::FaultKind;
 use crate::protocol::{Operation, Protocol, Route};
 
 /// The service of [`SessionLayer`](super::SessionLayer).
@@ -67,10 +66,6 @@ where
                     return ResponseFuture::pass(inner);
                 }
             },
-        }
-        if is_encoded(request.headers()) {
-            let message = "the request body must not have a content-encoding";
-            return ResponseFuture::refuse(Refusal::new(FaultKind::UnsupportedMedia, message));
         }
         // What is kept must be read.
         let identity = HeaderValue::from_static("identity");

@@ -10,7 +10,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use super::answer::{ClaimStream, OpenTurn};
 use super::{Overflow, ResponseBody, SessionLayer};
 use crate::BoxError;
-use crate::body::{Collect, EVENT_STREAM, JSON, RewriteBody};
+use crate::body::{Collect, DecodeBody, EVENT_STREAM, JSON, RewriteBody};
 use crate::context::{Exchange, Principal};
 use crate::protocol::Transcode;
 use crate::store::{MemorySessions, SessionStore, StoreError, StoreFuture, Turn, TurnKey};
@@ -236,10 +236,11 @@ async fn lengths_and_encodings_are_right() {
     assert_eq!(headers[CONTENT_LENGTH], (body.len() + r#""store":false,"#.len()).to_string());
     assert_eq!(headers[ACCEPT_ENCODING], "identity");
 
-    let request = Request::post("/v1/responses").header(CONTENT_ENCODING, "gzip");
+    let request = Request::post("/v1/responses").header(CONTENT_ENCODING, "compress");
     let response = gateway.send(request.body(Full::from(body)).unwrap()).await;
     assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    let encoded = Response::builder().header(CONTENT_TYPE, JSON).header(CONTENT_ENCODING, "br");
+    let encoded =
+        Response::builder().header(CONTENT_TYPE, JSON).header(CONTENT_ENCODING, "gzip, br");
     *gateway.upstream.answer.lock().unwrap() = Some(encoded.body(Bytes::new()).unwrap());
     assert_eq!(gateway.ask(json!({"input": "x"})).await.0, StatusCode::BAD_GATEWAY);
 }
@@ -371,7 +372,8 @@ fn data_on_several_lines_is_claimed_too() {
 fn a_stream_that_breaks_says_so_and_is_not_kept() {
     let store = MemorySessions::new();
     let frames = Frames::new([Step::from(&STREAM[..STREAM.len() - 4]), Step::error("cut")]);
-    let mut body = ResponseBody::stream(frames, open(&store));
+    let body = DecodeBody::new(frames, &mut http::HeaderMap::new()).unwrap();
+    let mut body = ResponseBody::stream(body, open(&store));
     let steps = steps(&mut body);
     let Some(Step::Data(last)) = steps.last() else { panic!("{steps:?}") };
     assert!(last.starts_with(b"event: error\ndata: {\"type\":\"error\""));
