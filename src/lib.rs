@@ -14,6 +14,7 @@
 //! | [`ApiKeyAuthLayer`] | who calls; strips the caller's key |
 //! | `LimitLayer` (feature `limit`) | requests at once, their rate and their size |
 //! | [`SystemPromptLayer`] | splices the system prompt of whatever protocol is spoken |
+//! | `SessionLayer` (feature `session`) | keeps the conversations of Responses |
 //! | `FailoverLayer` (feature `failover`) | repeats a failed request elsewhere |
 //! | `ChannelLayer` (feature `channel`) | which upstream: promotion, affinity, priority, breakers |
 //! | `KeyPoolLayer` (feature `key-pool`) | leases a key, learns from how it fares |
@@ -53,9 +54,10 @@
 //!
 //! # Features
 //!
-//! None by default. `upstream`: `HttpUpstream`, a pooled client. `key-pool`, `channel`,
-//! `failover`, `session`, `limit`: the layer of that name. `config`: the file of channels. `decompress`: bodies in gzip, deflate, br
-//! and zstd are read where a layer must see them; without it they are refused. `full`: all.
+//! None by default. `upstream`: `HttpUpstream`, a pooled client. `key-pool`, `channel`, `session`,
+//! `limit`: the layer of that name. `failover`: `FailoverLayer` and `FirstEventLayer`. `config`: the
+//! file of channels. `decompress`: bodies in gzip, deflate, br and zstd are read where a layer must
+//! see them; without it they are refused. `full`: all.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod body;
@@ -74,8 +76,14 @@ pub mod upstream;
 #[cfg(test)]
 mod test_helpers;
 
-/// The README's stack compiles.
-#[cfg(all(doctest, feature = "upstream"))]
+/// The README's stacks compile.
+#[cfg(all(
+    doctest,
+    feature = "channel",
+    feature = "failover",
+    feature = "key-pool",
+    feature = "upstream"
+))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
