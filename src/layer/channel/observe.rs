@@ -1,7 +1,7 @@
 //! The guard of one request, from its channel to the last byte of its answer.
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use tower_service::Service;
 
 use super::ask::Asking;
@@ -9,7 +9,8 @@ use super::health::Outcome;
 use super::shared::Lease;
 use crate::body::{BodyEnd, Observe};
 use crate::context::{Attempt, AttemptId, Exchange};
-use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
+use crate::error::TransportKind;
+use crate::protocol::model::Fault;
 
 /// Holds the place at a channel for as long as an answer lasts, and tells how it went.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl ResponseObserver {
     /// The head of the answer is here.
     pub(super) fn answered<B>(&mut self, response: &Response<B>) {
         let status = response.status();
-        let told = response.extensions().get::<Fault>().copied().or_else(|| by_status(status));
+        let told = Fault::of_response(response);
         let (fault, more_keys) = self.tell(|attempt| {
             attempt.status.get_or_insert(status);
             attempt.fault = attempt.fault.or(told);
@@ -63,8 +64,7 @@ impl ResponseObserver {
     }
 
     fn broke(&mut self) {
-        let kind = FaultKind::Transport;
-        let broken = Fault::new(kind, kind.status(), FaultOrigin::Transport);
+        let broken = Fault::transport(TransportKind::Other);
         let (fault, more_keys) = self.tell(|attempt| {
             attempt.fault.get_or_insert(broken);
         });
@@ -81,11 +81,6 @@ impl ResponseObserver {
             (attempt.and_then(|attempt| attempt.fault), more_keys)
         })
     }
-}
-
-fn by_status(status: StatusCode) -> Option<Fault> {
-    let kind = FaultKind::from_status(status);
-    (status.as_u16() >= 400).then(|| Fault::new(kind, status, FaultOrigin::Upstream))
 }
 
 impl Observe for ResponseObserver {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::Method;
 
 use crate::context::Attempt;
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
@@ -140,14 +140,10 @@ pub(super) fn weight(fault: &Fault) -> u8 {
     }
 }
 
-/// The fault that a bare status tells; none below 400.
-pub(super) fn by_status(status: StatusCode) -> Option<Fault> {
-    let failed = status.is_client_error() || status.is_server_error() || status.as_u16() >= 600;
-    failed.then(|| Fault::new(FaultKind::from_status(status), status, FaultOrigin::Upstream))
-}
-
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
     use crate::protocol::Protocol;
 
@@ -228,14 +224,5 @@ mod tests {
         ];
         assert!(order.map(|fault| weight(&fault)).is_sorted());
         assert_eq!(weight(&fault(FaultKind::Upstream)), weight(&fault(FaultKind::RateLimit)));
-    }
-
-    #[test]
-    fn a_bare_status_tells_from_400_on() {
-        let kind = |code| by_status(StatusCode::from_u16(code).unwrap()).map(|f| f.kind);
-        assert_eq!([200, 204, 304, 399].map(kind), [None; 4]);
-        assert_eq!(kind(400), Some(FaultKind::BadRequest));
-        assert_eq!(kind(529), Some(FaultKind::Overloaded));
-        assert_eq!(kind(700), Some(FaultKind::Upstream));
     }
 }

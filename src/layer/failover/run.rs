@@ -11,8 +11,9 @@ use super::layer::{Config, Terminal};
 use super::policy::{self, Elsewhere, Next, Repeats};
 use crate::body::{Collected, RewriteBody, refuse_with_status};
 use crate::context::{Attempt, AttemptId, ChannelId, Exchange};
+use crate::error::TransportKind;
+use crate::protocol::Protocol;
 use crate::protocol::model::{ApiError, Fault, FaultKind, FaultOrigin};
-use crate::protocol::{Protocol, retry_after};
 
 /// A request that can be sent again.
 #[derive(Debug, Clone)]
@@ -284,16 +285,10 @@ fn passed<C, E>(outcome: Result<Response<C>, E>) -> Result<Response<RewriteBody<
     outcome.map(|response| response.map(RewriteBody::untouched))
 }
 
-/// The fault that an inner layer found, else what the status tells.
+/// The fault that an inner layer found, else what the head of the answer tells.
 fn fault_of<C, E>(outcome: &Result<Response<C>, E>) -> Option<Fault> {
-    let Ok(response) = outcome else {
-        let kind = FaultKind::Transport;
-        return Some(Fault::new(kind, kind.status(), FaultOrigin::Transport));
-    };
-    let told = response.extensions().get::<Fault>().copied();
-    told.or_else(|| {
-        let fault = policy::by_status(response.status())?;
-        let retry_after = retry_after::read(response.headers(), fault.kind);
-        Some(Fault { retry_after, ..fault })
-    })
+    match outcome {
+        Ok(response) => Fault::of_response(response),
+        Err(_) => Some(Fault::transport(TransportKind::Other)),
+    }
 }

@@ -1,6 +1,7 @@
 //! What a failure means for the key that it happened with. Pure.
 
-use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
+use crate::error::{Phase, TransportKind};
+use crate::protocol::model::{Fault, FaultOrigin};
 
 /// What a fault costs the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,19 +25,18 @@ pub(super) fn cost(fault: &Fault) -> Cost {
 
 /// The inner service or the body failed without a word about it.
 pub(super) fn broken() -> Fault {
-    let kind = FaultKind::Transport;
-    Fault::new(kind, kind.status(), FaultOrigin::Transport)
+    Fault::transport(TransportKind::Other)
 }
 
 /// Nothing has been heard of a lease for too long.
 pub(super) fn stuck() -> Fault {
-    let kind = FaultKind::Timeout;
-    Fault::new(kind, kind.status(), FaultOrigin::Transport)
+    Fault::transport(TransportKind::Timeout(Phase::Idle))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::model::FaultKind;
 
     #[test]
     fn costs() {
