@@ -7,6 +7,11 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::keep_alive::KeepAlive;
+use crate::protocol::Protocol;
+use crate::protocol::scan::Observer;
+
+/// How much of the end of a stream is kept to see whether it says that it is the end: 4 KiB.
+const MAX_TAIL: usize = 4 << 10;
 
 pin_project! {
     /// An event stream that passes as it is, and says so when it breaks.
@@ -14,12 +19,16 @@ pin_project! {
     /// When the inner body fails at the border of two events, one last event takes the place of
     /// the failure, so that the reader learns in its own protocol what happened. Inside an event
     /// nothing can be said: the body fails as the inner one did. No byte is changed.
+    ///
+    /// A body that [must say its end](GuardBody::must_end) and is over before gets that event too,
+    /// inside an event behind an empty line: there is no failure that could be handed on.
     #[derive(Debug)]
     pub struct GuardBody<B> {
         #[pin]
         body: B,
         last_words: Option<Bytes>,
         border: Border,
+        tail: Option<Tail>,
         ended: bool,
         keep_alive: Option<(KeepAlive, Bytes)>,
     }
@@ -45,13 +54,57 @@ impl Border {
     }
 }
 
+/// The end of what has come so far.
+#[derive(Debug)]
+struct Tail {
+    protocol: Protocol,
+    bytes: Vec<u8>,
+    /// It is the whole stream.
+    whole: bool,
+}
+
+impl Tail {
+    fn push(&mut self, data: &[u8]) {
+        let over = (self.bytes.len() + data.len()).saturating_sub(MAX_TAIL);
+        self.whole &= over == 0;
+        self.bytes.drain(..over.min(self.bytes.len()));
+        self.bytes.extend_from_slice(&data[data.len().saturating_sub(MAX_TAIL)..]);
+    }
+
+    /// Whether the stream would be cut if it ended now. Not where the last whole event is larger
+    /// than what is kept of it.
+    fn is_cut(&self) -> bool {
+        let first = if self.whole { Some(0) } else { first_border(&self.bytes) };
+        let Some(events) = first.and_then(|first| self.bytes.get(first..)) else { return false };
+        let mut scan = Observer::events(self.protocol);
+        scan.push(events);
+        scan.finish();
+        !events.is_empty() && !scan.is_complete() && scan.observed().error.is_none()
+    }
+}
+
+/// Where the second event of a piece of a stream begins.
+fn first_border(bytes: &[u8]) -> Option<usize> {
+    let ends = |mark: &[u8]| memchr::memmem::find(bytes, mark).map(|at| at + mark.len());
+    [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"].into_iter().filter_map(ends).min()
+}
+
 impl<B> GuardBody<B> {
     /// Guards `body`; `last_words` is one whole event.
     #[must_use]
     pub fn new(body: B, last_words: Bytes) -> Self {
         // Before the first byte is a border too.
         let border = Border { last: *b"\n\n\n\n" };
-        Self { body, last_words: Some(last_words), border, ended: false, keep_alive: None }
+        let last_words = Some(last_words);
+        Self { body, last_words, border, tail: None, ended: false, keep_alive: None }
+    }
+
+    /// The stream is one of this protocol, which says its end in its last events. Default: any end
+    /// is taken for one.
+    #[must_use]
+    pub fn must_end(mut self, protocol: Protocol) -> Self {
+        self.tail = Some(Tail { protocol, bytes: Vec::new(), whole: true });
+        self
     }
 
     /// Sends `event`, a whole event or comment, between two events whenever nothing was sent for
@@ -91,6 +144,9 @@ impl<B: Body<Data = Bytes>> Body for GuardBody<B> {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     this.border.push(data);
+                    if let Some(tail) = this.tail {
+                        tail.push(data);
+                    }
                 }
             }
             Some(Err(_)) => {
@@ -99,13 +155,21 @@ impl<B: Body<Data = Bytes>> Body for GuardBody<B> {
                     return Poll::Ready(Some(Ok(Frame::data(words))));
                 }
             }
-            None => *this.ended = true,
+            None => {
+                *this.ended = true;
+                let cut = this.tail.as_ref().is_some_and(Tail::is_cut);
+                if let Some(words) = this.last_words.take().filter(|_| cut) {
+                    let words = if this.border.holds() { words } else { apart(&words) };
+                    return Poll::Ready(Some(Ok(Frame::data(words))));
+                }
+            }
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.body.is_end_stream()
+        let cut = || self.tail.as_ref().is_some_and(Tail::is_cut);
+        self.ended || (self.body.is_end_stream() && !cut())
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -116,10 +180,15 @@ impl<B: Body<Data = Bytes>> Body for GuardBody<B> {
     }
 }
 
+/// An event, apart from what stands before it.
+fn apart(event: &[u8]) -> Bytes {
+    [b"\n\n", event].concat().into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_helpers::{Frames, Step, step};
+    use crate::test_helpers::{Frames, Step, step, steps};
 
     fn guarded(script: impl IntoIterator<Item = Step>) -> GuardBody<Frames> {
         let interval = Duration::from_secs(15);
@@ -156,5 +225,36 @@ mod tests {
         assert_eq!(step(&mut inside), Some(Step::Pending));
         tokio::time::advance(Duration::from_secs(16)).await;
         assert_eq!(step(&mut between), Some(": ping\n\n".into()));
+    }
+
+    #[test]
+    fn a_stream_that_is_over_before_its_end_says_so() {
+        let start = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+        let stop = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+        let error = "data: {\"error\":{\"message\":\"no\"}}\n\n";
+        let long = format!("data: {{\"choices\":[],\"x\":\"{}\"}}\n\n", "x".repeat(MAX_TAIL));
+        let long: &'static str = long.leak();
+        let half = "data: {\"choi";
+        for (pieces, added) in [
+            (vec![start], Some("broken")),
+            (vec![start, half], Some("\n\nbroken")),
+            (vec![start, "data: [DONE]\n\n"], None),
+            (vec![start, stop], None),
+            (vec![start, error], None),
+            (vec![stop, "data: [DO", "NE]\n\n"], None),
+            (vec![long, start], Some("broken")),
+            // What is larger than the tail may be the end.
+            (vec![start, long], None),
+            (vec![], None),
+        ] {
+            let script = || pieces.iter().map(|piece| Step::from(*piece));
+            let guard = GuardBody::new(Frames::new(script()), Bytes::from_static(b"broken"));
+            let mut guard = guard.must_end(Protocol::OpenAiChat);
+            let expected: Vec<Step> = script().chain(added.map(Step::from)).collect();
+            assert_eq!(steps(&mut guard), expected, "{pieces:?}");
+            assert!(guard.is_end_stream(), "{pieces:?}");
+            let mut plain = GuardBody::new(Frames::new(script()), Bytes::from_static(b"broken"));
+            assert_eq!(steps(&mut plain), script().collect::<Vec<_>>(), "{pieces:?}");
+        }
     }
 }

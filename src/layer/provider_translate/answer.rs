@@ -80,26 +80,34 @@ pub(super) enum Reading {
     Stream,
 }
 
+/// What must be known of a request whose answer passes.
+#[derive(Debug)]
+pub(super) struct Passing {
+    pub(super) caller: Option<Protocol>,
+    /// A model answers, so that a stream says its end.
+    pub(super) answers: bool,
+    pub(super) keep_alive: Option<Duration>,
+    pub(super) notes: Notes,
+}
+
 /// Passes an answer on, with a [`Fault`] beside it where the status tells one.
-pub(super) fn pass<C>(
-    mut response: Response<C>,
-    caller: Option<Protocol>,
-    keep_alive: Option<Duration>,
-    notes: &Notes,
-) -> Response<ResponseBody<C>>
+pub(super) fn pass<C>(mut response: Response<C>, passing: &Passing) -> Response<ResponseBody<C>>
 where
     C: Body<Data = Bytes>,
 {
     if let Some(fault) = Fault::of_response(&response) {
         response.extensions_mut().insert(fault);
     }
-    let guard = caller
+    let guard = passing
+        .caller
         .filter(|_| is_event_stream(response.headers()) && !is_encoded(response.headers()))
         .and_then(|caller| Some((caller, event(caller, Transcode::abort)?)));
     response.map(|body| match guard {
         Some((caller, broken)) => {
             let ping = |interval| Some((interval, event(caller, Transcode::keep_alive)?));
-            ResponseBody::guarded(body, notes.clone(), broken, keep_alive.and_then(ping))
+            let keep_alive = passing.keep_alive.and_then(ping);
+            let must_end = passing.answers.then_some(caller);
+            ResponseBody::guarded(body, passing.notes.clone(), broken, must_end, keep_alive)
         }
         None => ResponseBody::plain(RewriteBody::untouched(body)),
     })
@@ -125,7 +133,9 @@ pub(super) fn begin<C: Body<Data = Bytes>>(response: Response<C>, job: &mut Job)
             return Begun::Done(response);
         }
         if job.caller == job.upstream {
-            return Begun::Done(pass(response, Some(job.caller), None, &job.notes));
+            let (caller, notes) = (Some(job.caller), job.notes.clone());
+            let passing = Passing { caller, answers: false, keep_alive: None, notes };
+            return Begun::Done(pass(response, &passing));
         }
     }
     let (mut parts, body) = response.into_parts();
@@ -253,7 +263,11 @@ pub(super) fn finish<C, E>(
         Ok(body) => body,
         // Its status, and how long to wait, need no reading.
         Err(_) if reading == Reading::Error => return finish_error(parts, b"", job),
-        Err((kind, message)) => return job.refuse(kind, &message),
+        Err((kind, message)) => {
+            // A layer inside may have seen how the body broke.
+            let known = job.notes.transport().unwrap_or(kind);
+            return job.refuse(known, &message);
+        }
     };
     if reading == Reading::Error {
         return finish_error(parts, &body, job);

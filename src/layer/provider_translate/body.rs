@@ -11,8 +11,8 @@ use super::awaited::Awaited;
 use super::keep::Keeping;
 use super::notes::Notes;
 use crate::body::{DecodeBody, GuardBody, ObserveBody, RewriteBody, TranscodeBody};
-use crate::protocol::Transcode;
 use crate::protocol::translate::Transcoder;
+use crate::protocol::{Protocol, Transcode};
 
 pin_project! {
     /// An answer: passed on, written whole, or a stream translated as it comes.
@@ -47,12 +47,16 @@ impl<C> ResponseBody<C> {
         body: C,
         notes: Notes,
         error_event: Bytes,
+        must_end: Option<Protocol>,
         keep_alive: Option<(Duration, Bytes)>,
     ) -> Self
     where
         C: Body,
     {
         let mut body = GuardBody::new(ObserveBody::new(body, notes), error_event);
+        if let Some(protocol) = must_end {
+            body = body.must_end(protocol);
+        }
         if let Some((interval, event)) = keep_alive {
             body = body.keep_alive(interval, event);
         }

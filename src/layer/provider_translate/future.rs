@@ -2,7 +2,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, request};
@@ -11,7 +10,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::ResponseBody;
-use super::answer::{self, Begun, Job, Reading};
+use super::answer::{self, Begun, Job, Passing, Reading};
 use super::layer::Config;
 use super::notes::Notes;
 use super::plan::Plan;
@@ -43,9 +42,7 @@ pin_project! {
         Pass {
             #[pin]
             future: S::Future,
-            caller: Option<Protocol>,
-            keep_alive: Option<Duration>,
-            notes: Notes,
+            passing: Passing,
             // What the request lost, if anything; and whether the caller is told in a header.
             lost: Option<Box<(TranslationReport, bool)>>,
         },
@@ -83,13 +80,8 @@ where
         Self { state: State::Refuse { response: Some(Box::new(response)) } }
     }
 
-    pub(super) fn pass(
-        future: S::Future,
-        caller: Option<Protocol>,
-        keep_alive: Option<Duration>,
-        notes: Notes,
-    ) -> Self {
-        Self { state: State::Pass { future, caller, keep_alive, notes, lost: None } }
+    pub(super) fn pass(future: S::Future, passing: Passing) -> Self {
+        Self { state: State::Pass { future, passing, lost: None } }
     }
 
     pub(super) fn read(
@@ -129,9 +121,9 @@ where
                 StateProj::Refuse { response } => {
                     return Poll::Ready(Ok(*response.take().expect(POLLED_AGAIN)));
                 }
-                StateProj::Pass { future, caller, keep_alive, notes, lost } => {
+                StateProj::Pass { future, passing, lost } => {
                     let response = ready!(future.poll(cx))?;
-                    let response = answer::pass(response, *caller, *keep_alive, notes);
+                    let response = answer::pass(response, passing);
                     let (mut parts, body) = response.into_parts();
                     if let Some((report, in_header)) = lost.take().map(|lost| *lost) {
                         let (headers, extensions) = (&mut parts.headers, &mut parts.extensions);
@@ -196,15 +188,19 @@ impl<S> PendingCall<S> {
         let prepared = collected.map_err(Refusal::from).and_then(|body| self.prepare(body));
         match prepared {
             Ok(Prepared::Call(body, job)) => {
-                let notes = self.notes();
+                let passing = Passing {
+                    caller,
+                    answers: matches!(self.plan, Plan::Edit(_)),
+                    keep_alive: self.config.keep_passed_alive,
+                    notes: self.notes(),
+                };
                 let future = self.service.call(Request::from_parts(self.parts, body));
-                let keep_alive = self.config.keep_passed_alive;
                 match job {
                     Some(job) => State::Call { future, job: Some(job) },
                     None => {
                         let lost = (!self.report.is_empty())
                             .then(|| Box::new((self.report, self.config.report_header)));
-                        State::Pass { future, caller, keep_alive, notes, lost }
+                        State::Pass { future, passing, lost }
                     }
                 }
             }

@@ -30,6 +30,12 @@ impl Notes {
         }
     }
 
+    /// How the way to the upstream failed, where a layer inside has said so.
+    pub(super) fn transport(&self) -> Option<FaultKind> {
+        let fault = self.exchange.read(|facts| facts.attempts.get(self.attempt?.index())?.fault)?;
+        (fault.origin == FaultOrigin::Transport).then_some(fault.kind)
+    }
+
     /// Keys and channels learn from the fault of the attempt; a layer inside may know it better.
     pub(super) fn fault(&self, fault: Fault) {
         self.exchange.update(|facts| facts.fault = Some(fault));

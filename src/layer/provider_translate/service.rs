@@ -6,6 +6,7 @@ use http::{Request, Response, header};
 use http_body::Body;
 use tower_service::Service;
 
+use super::answer::Passing;
 use super::future::ResponseFuture;
 use super::headers;
 use super::layer::Config;
@@ -110,9 +111,14 @@ where
                 ResponseFuture::read(ready, request, plan, config, upstream, exchange)
             }
             Plan::Pass | Plan::Refuse(_) => {
-                let notes = Notes::of(&exchange, request.extensions());
+                let passing = Passing {
+                    caller,
+                    answers: route.is_some_and(|route| route.operation == Operation::Generate),
+                    keep_alive: self.config.keep_passed_alive,
+                    notes: Notes::of(&exchange, request.extensions()),
+                };
                 let future = self.inner.call(request.map(RewriteBody::untouched));
-                ResponseFuture::pass(future, caller, self.config.keep_passed_alive, notes)
+                ResponseFuture::pass(future, passing)
             }
         }
     }
