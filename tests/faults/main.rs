@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod caller;
+mod flapping;
 mod gateway;
 mod matrix;
 mod rows;

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -18,6 +19,7 @@ pub(crate) const SOCKET_BUFFER: u32 = 16 << 10;
 pub(crate) enum Step {
     Send(String),
     Bytes(&'static [u8]),
+    Wait(Duration),
     /// Says nothing until the gateway hangs up.
     Stall,
     Close,
@@ -25,6 +27,18 @@ pub(crate) enum Step {
 }
 
 pub(crate) type Script = Vec<Step>;
+
+struct Moods {
+    scripts: Vec<Script>,
+    rng: Mutex<fastrand::Rng>,
+}
+
+impl Moods {
+    fn next(&self) -> &Script {
+        let number = self.rng.lock().unwrap().usize(..self.scripts.len());
+        &self.scripts[number]
+    }
+}
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -44,13 +58,19 @@ pub(crate) struct Vendor {
 impl Vendor {
     /// Answers every request with this script.
     pub(crate) fn start(script: Script) -> Self {
+        Self::moody(vec![script], 0)
+    }
+
+    /// Answers each request with any of these scripts.
+    pub(crate) fn moody(scripts: Vec<Script>, seed: u64) -> Self {
+        let moods = Moods { scripts, rng: Mutex::new(fastrand::Rng::with_seed(seed)) };
         let socket = bound();
         socket.set_send_buffer_size(SOCKET_BUFFER).unwrap();
         let listener = socket.listen(1024).unwrap();
         let address = listener.local_addr().unwrap();
         let counts = Arc::<Counts>::default();
         let mut serving = JoinSet::new();
-        serving.spawn(accept(listener, Arc::new(script), counts.clone()));
+        serving.spawn(accept(listener, Arc::new(moods), counts.clone()));
         Self { address, counts, _refusing: None, _serving: serving }
     }
 
@@ -91,16 +111,16 @@ fn bound() -> TcpSocket {
     socket
 }
 
-async fn accept(listener: TcpListener, script: Arc<Script>, counts: Arc<Counts>) {
+async fn accept(listener: TcpListener, moods: Arc<Moods>, counts: Arc<Counts>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((mut stream, _)) = listener.accept().await else { continue };
         stream.set_nodelay(true).unwrap();
         counts.open.fetch_add(1, Ordering::SeqCst);
-        let (script, counts) = (script.clone(), counts.clone());
+        let (moods, counts) = (moods.clone(), counts.clone());
         connections.spawn(async move {
             // However it ends, the connection is closed.
-            let _ = converse(&mut stream, &script, &counts).await;
+            let _ = converse(&mut stream, &moods, &counts).await;
             drop(stream);
             counts.open.fetch_sub(1, Ordering::SeqCst);
         });
@@ -108,15 +128,16 @@ async fn accept(listener: TcpListener, script: Arc<Script>, counts: Arc<Counts>)
     }
 }
 
-async fn converse(stream: &mut TcpStream, script: &Script, counts: &Counts) -> io::Result<()> {
+async fn converse(stream: &mut TcpStream, moods: &Moods, counts: &Counts) -> io::Result<()> {
     let mut buffer = Vec::new();
     loop {
         read_request(stream, &mut buffer).await?;
         counts.requests.fetch_add(1, Ordering::SeqCst);
-        for step in script {
+        for step in moods.next() {
             match step {
                 Step::Send(text) => send(stream, text.as_bytes(), counts).await?,
                 Step::Bytes(bytes) => send(stream, bytes, counts).await?,
+                Step::Wait(time) => tokio::time::sleep(*time).await,
                 Step::Stall => return hangs_up(stream).await,
                 Step::Close => return Ok(()),
                 Step::Reset => return stream.set_zero_linger(),
