@@ -4,6 +4,7 @@
 use bytes::BytesMut;
 
 use super::json::{JsonStr, ObjectWriter, Raw};
+use super::wire::member_of;
 
 /// A page that a text cites.
 struct Page<'a> {
@@ -18,7 +19,7 @@ struct Page<'a> {
 /// `None` for what cites no page.
 fn page<'r>(citation: &'r Raw<'_>) -> Option<Page<'r>> {
     let citation = citation.borrow();
-    let kind = member_of(&citation, "type").map(|raw| string_of(&raw));
+    let kind = member_of(&citation, "type").map(|raw| raw.source_str());
     let kind = kind.as_ref().map(|kind| kind.as_ref().map(JsonStr::decode).unwrap_or_default());
     let of = match kind.as_deref() {
         Some("url_citation") => member_of(&citation, "url_citation").unwrap_or(citation),
@@ -27,8 +28,8 @@ fn page<'r>(citation: &'r Raw<'_>) -> Option<Page<'r>> {
     };
     let number = |name| member_of(&of, name).and_then(|raw| raw.as_u64());
     Some(Page {
-        url: string_of(&member_of(&of, "url")?)?,
-        title: member_of(&of, "title").and_then(|raw| string_of(&raw)),
+        url: member_of(&of, "url")?.source_str()?,
+        title: member_of(&of, "title").and_then(|raw| raw.source_str()),
         span: number("start_index").zip(number("end_index")),
     })
 }
@@ -90,23 +91,6 @@ impl Page<'_> {
             None => object.plain("title", ""),
         }
     }
-}
-
-/// The member of an object, with the life of the document.
-fn member_of<'a>(raw: &Raw<'a>, name: &str) -> Option<Raw<'a>> {
-    let mut found = None;
-    let walked = raw.source_cursor()?.object(|key, c| {
-        let value = c.raw()?;
-        if key == *name {
-            found = Some(value);
-        }
-        Ok(())
-    });
-    walked.ok().and(found)
-}
-
-fn string_of<'a>(raw: &Raw<'a>) -> Option<JsonStr<'a>> {
-    raw.source_cursor()?.string().ok()
 }
 
 /// The citations of a list.

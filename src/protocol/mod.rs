@@ -39,6 +39,7 @@ mod retry_info;
 mod route;
 mod target;
 mod transcode;
+mod wire;
 
 pub use endpoint::{Endpoint, Head, Layout};
 pub use retry_after::MAX_RETRY_AFTER;

@@ -79,7 +79,7 @@ impl<'a> Found<'a> {
             return self.error(c);
         }
         let raw = c.raw()?;
-        let text = string_of(&raw);
+        let text = raw.source_str();
         let slot = match &*name {
             "message" | "detail" | "msg" if text.is_some() => &mut self.message,
             // FastAPI's list of what is wrong.
@@ -133,11 +133,6 @@ impl<'a> Found<'a> {
             rest: self.rest,
         }
     }
-}
-
-/// The string in a raw value of the document.
-fn string_of<'a>(raw: &Raw<'a>) -> Option<JsonStr<'a>> {
-    raw.source_cursor()?.string().ok()
 }
 
 fn is_error(status: StatusCode) -> bool {

@@ -11,7 +11,8 @@ use crate::protocol::model::{
 use crate::protocol::report::{Reporter, Severity};
 use crate::protocol::target::Ids;
 
-use super::wire::{is_blank, push, write_opt_raw, write_opt_str};
+use super::blank::is_blank;
+use crate::protocol::wire::{push, write_opt_raw, write_opt_str};
 
 /// Writes content blocks and says what of them could not be written.
 pub(super) struct BlockWriter<'w, 's> {

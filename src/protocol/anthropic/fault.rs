@@ -14,9 +14,9 @@
 use bytes::BytesMut;
 use http::StatusCode;
 
-use super::wire::{Result, keep, lenient_str, push, skip};
 use crate::protocol::json::{Cursor, JsonStr, Kind, ObjectWriter, push_str};
 use crate::protocol::model::{ApiError, FaultKind};
+use crate::protocol::wire::{Result, keep, lenient_str, push, skip};
 
 /// Most bytes of a body that is no JSON which are told to the caller.
 const MAX_TEXT: usize = 512;

@@ -23,11 +23,10 @@ pub mod request;
 pub mod response;
 pub mod stream;
 
+mod blank;
 mod blocks;
 mod parts;
-
 mod usage;
-mod wire;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]

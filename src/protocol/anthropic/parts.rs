@@ -6,7 +6,7 @@ use crate::protocol::model::{
     ToolArguments, ToolCall, ToolCallKind, ToolResult, Vendor,
 };
 
-use super::wire::{Result, keep, nullable, skip};
+use crate::protocol::wire::{Result, keep, nullable, skip};
 
 /// The `content` of a message or of a tool result.
 #[derive(Default)]

@@ -18,7 +18,6 @@ use bytes::BytesMut;
 use super::blocks::BlockWriter;
 use super::parts::{Contents, read_contents};
 use super::usage;
-use super::wire::{Result, keep, lenient_str, nullable, skip, write_opt_raw};
 use crate::protocol::Protocol;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter};
 use crate::protocol::model::{
@@ -26,6 +25,7 @@ use crate::protocol::model::{
 };
 use crate::protocol::report::{Reporter, Severity};
 use crate::protocol::target::Answer;
+use crate::protocol::wire::{Result, keep, lenient_str, nullable, skip, write_opt_raw};
 
 /// Reads a `message` object.
 ///

@@ -4,7 +4,7 @@
 use crate::protocol::json::{Cursor, ObjectWriter, Raw};
 use crate::protocol::model::Usage;
 
-use super::wire::{Result, lenient_u64, skip};
+use crate::protocol::wire::{Result, lenient_u64, skip};
 
 /// The counts that one `usage` object names; a stream overwrites only those.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]

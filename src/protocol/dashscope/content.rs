@@ -3,11 +3,12 @@
 
 use bytes::BytesMut;
 
-use super::wire::{Result, lenient, media_source, push, push_joined, string_of};
+use super::wire::{media_source, push};
 use crate::protocol::json::{ArrayWriter, Cursor, JsonStr, Kind, ObjectWriter, Raw, push_str};
 use crate::protocol::model::{
     CacheMark, Content, Media, MediaKind, MediaSource, Part, Rest, Spelling,
 };
+use crate::protocol::wire::{Result, lenient, push_joined};
 
 /// What `content` was.
 #[derive(Debug, Default)]
@@ -79,7 +80,7 @@ fn part<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>> {
         Ok(())
     })?;
     let whole = c.since(&whole);
-    let kind_word = kind.as_ref().and_then(string_of);
+    let kind_word = kind.as_ref().and_then(Raw::source_str);
     let content = match &found[..] {
         // Some models demand the type, most know none.
         [(name, value)] if kind_word.as_ref().is_none_or(|word| word == name) => {
@@ -100,14 +101,14 @@ fn part<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>> {
 fn known<'a>(name: &str, value: &Raw<'a>) -> Option<Content<'a>> {
     let kind = match name {
         "text" => {
-            return string_of(value).map(|text| Content::Text { text, citations: None });
+            return value.source_str().map(|text| Content::Text { text, citations: None });
         }
         "image" => MediaKind::Image,
         "audio" => MediaKind::Audio,
         _ => MediaKind::Video,
     };
     let source = match value.kind() {
-        Kind::String => media_source(string_of(value)?),
+        Kind::String => media_source(value.source_str()?),
         Kind::Array if kind == MediaKind::Video => {
             MediaSource::Parts { parts: frames(value)?, plain: false }
         }

@@ -3,9 +3,10 @@
 use bytes::BytesMut;
 use http::StatusCode;
 
-use super::wire::{Result, push, string_of};
+use super::wire::push;
 use crate::protocol::json::{Cursor, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{ApiError, FaultKind, Rest};
+use crate::protocol::wire::Result;
 
 /// Longest piece of a body without known form that becomes the message, in characters.
 const MAX_MESSAGE: usize = 512;
@@ -61,7 +62,7 @@ impl<'a> Found<'a> {
             return self.members(c);
         }
         let raw = c.raw()?;
-        let text = string_of(&raw).filter(|text| !text.is_empty());
+        let text = raw.source_str().filter(|text| !text.is_empty());
         let slot = match &*name {
             "message" | "msg" | "error" | "detail" if text.is_some() => &mut self.message,
             "code" if text.is_some() => &mut self.code,

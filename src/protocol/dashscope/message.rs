@@ -1,11 +1,11 @@
 //! One message, of a request or of an answer.
 
 use super::content::{self, Body, texts};
-use super::wire::{Result, lenient, push_joined, string_of};
 use crate::protocol::json::{ArrayWriter, Cursor, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{
     Content, Part, Rest, Seal, SealKind, Spelling, ToolArguments, ToolCall, ToolCallKind, Vendor,
 };
+use crate::protocol::wire::{Result, lenient, push_joined};
 
 /// The members of a message, whatever its role.
 #[derive(Debug, Default)]
@@ -71,14 +71,14 @@ impl<'a> Message<'a> {
 
     /// The author.
     pub(super) fn take_name(&mut self) -> Option<JsonStr<'a>> {
-        self.name.take().as_ref().and_then(string_of)
+        self.name.take().as_ref().and_then(Raw::source_str)
     }
 
     /// The id of the call that it answers, and whether that stood under another name.
     pub(super) fn take_call_id(&mut self) -> (JsonStr<'a>, bool) {
         let other = self.call_id.is_none();
         let id = self.call_id.take().or_else(|| self.id.take());
-        (id.as_ref().and_then(string_of).unwrap_or_default(), other)
+        (id.as_ref().and_then(Raw::source_str).unwrap_or_default(), other)
     }
 
     /// Whether the model is to go on from here.

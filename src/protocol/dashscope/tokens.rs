@@ -3,9 +3,10 @@
 
 use bytes::BytesMut;
 
-use super::wire::{Result, push_flat};
+use super::wire::push_flat;
 use crate::protocol::json::{Cursor, Kind, ObjectWriter, Raw};
 use crate::protocol::model::Usage;
+use crate::protocol::wire::Result;
 
 /// Reads a `usage` object. Counts that are missing, negative or no numbers are 0.
 pub(super) fn read(raw: Raw<'_>) -> Usage<'_> {

@@ -5,7 +5,8 @@ use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, Raw};
 use crate::protocol::model::Rest;
 
 use super::finish;
-use super::wire::{Result, camel, keep};
+use super::names::camel;
+use crate::protocol::wire::{Result, keep};
 
 /// The members of an answer.
 #[derive(Default)]
@@ -96,7 +97,7 @@ impl<'a> CandidateHead<'a> {
     /// Reads a member; true where it would be written in another form.
     fn member(&mut self, key: &JsonStr<'a>, c: &mut Cursor<'a>) -> Result<bool> {
         let name = camel(key);
-        let odd = !super::wire::is_usual(&name);
+        let odd = !super::names::is_usual(&name);
         let kind = c.kind()?;
         match (&*name, kind) {
             ("index", Kind::Number) => {

@@ -16,10 +16,10 @@
 use bytes::BytesMut;
 use http::StatusCode;
 
-use super::wire::{Result, keep, lenient_str, skip};
 use crate::protocol::json::{Cursor, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{ApiError, FaultKind};
 use crate::protocol::retry_info;
+use crate::protocol::wire::{Result, keep, lenient_str, skip};
 
 /// Most bytes of a body that is no JSON which are told to the caller.
 const MAX_TEXT: usize = 512;

@@ -100,7 +100,7 @@ pub(super) fn stop<'a>(word: JsonStr<'a>, message: Option<&JsonStr<'_>>, calls: 
 pub(super) fn blocked(feedback: &Raw<'_>) -> Option<Stop<'static>> {
     let (mut reason, mut message) = (None, None);
     let walked = feedback.cursor().object(|key, c| {
-        match &*super::wire::camel(&key) {
+        match &*super::names::camel(&key) {
             "blockReason" => reason = blocked_word(c)?,
             "blockReasonMessage" if c.kind()? == Kind::String => message = Some(c.string()?),
             _ => drop(c.raw()?),

@@ -27,11 +27,11 @@ pub(in crate::protocol) mod path;
 mod chunk;
 mod finish;
 mod media;
+mod names;
 mod part_writer;
 mod parts;
 mod schema;
 mod tokens;
-mod wire;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]

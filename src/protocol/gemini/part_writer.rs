@@ -12,7 +12,7 @@ use crate::protocol::report::{Reporter, Severity};
 use super::media::{
     full_media_type, is_uploaded, is_video_site, media_type_of_path, usual_media_type,
 };
-use super::wire::write_opt_str;
+use crate::protocol::wire::write_opt_str;
 
 use Severity::{Degrade, Fatal, Ignore};
 

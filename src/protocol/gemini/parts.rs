@@ -14,7 +14,8 @@ use crate::protocol::model::{
 use super::media::{
     is_uploaded, is_video_site, is_web, kind_of, media_type_of_path, standard_base64,
 };
-use super::wire::{Result, camel, is_usual, keep, nullable, skip};
+use super::names::{camel, is_usual};
+use crate::protocol::wire::{Result, keep, nullable, skip};
 
 /// Signatures that the vendor documents for calls whose own one is not known. They are no seals.
 const STAND_INS: [&str; 3] = [

@@ -19,10 +19,10 @@ use bytes::BytesMut;
 
 use super::chunk::{CandidateHead, Chunk, each};
 use super::finish::{self, Seen};
+use super::names::camel;
 use super::part_writer::PartWriter;
 use super::parts::read_part_leniently;
 use super::tokens;
-use super::wire::{Result, camel, write_opt_raw};
 use crate::protocol::json::{
     ArrayWriter, Cursor, JsonError, JsonStr, Kind, Number, ObjectWriter, Raw,
 };
@@ -31,6 +31,7 @@ use crate::protocol::model::{
     ToolCallKind, Usage,
 };
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::wire::{Result, write_opt_raw};
 use crate::protocol::{Answer, Protocol};
 
 /// Reads an answer.

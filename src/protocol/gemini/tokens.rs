@@ -4,7 +4,7 @@
 use crate::protocol::json::{ObjectWriter, Raw};
 use crate::protocol::model::Usage;
 
-use super::wire::camel;
+use super::names::camel;
 
 /// Reads a `usageMetadata` object. Counts that are missing, negative or no numbers are 0.
 pub(super) fn read(raw: Raw<'_>) -> Usage<'_> {

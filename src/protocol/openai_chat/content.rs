@@ -1,12 +1,12 @@
 //! The parts of a message's `content` list.
 
 use super::reasoning;
-use super::wire::{lenient, string_of};
 use crate::protocol::data_url::{media_source, push_data_url};
 use crate::protocol::json::{ArrayWriter, Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{
     CacheMark, Content, Media, MediaKind, MediaSource, Part, Rest, Spelling,
 };
+use crate::protocol::wire::lenient;
 
 /// What `content` was.
 #[derive(Debug, Default)]
@@ -104,7 +104,7 @@ fn read_media<'a>(
         citations: None,
         spelling: Spelling::default(),
     };
-    if let Some(url) = string_of(raw).filter(|_| kind == "image_url") {
+    if let Some(url) = raw.source_str().filter(|_| kind == "image_url") {
         media.spelling.set(Spelling::PLAIN_URL);
         media.source = media_source(url);
         return Some(Content::Media(media));
@@ -128,7 +128,7 @@ fn read_media<'a>(
             Ok(())
         })
         .ok()?;
-    let get = |name: &str| known.get(name).and_then(string_of);
+    let get = |name: &str| known.get(name).and_then(Raw::source_str);
     match kind {
         "image_url" => {
             media.source = media_source(get("url")?);

@@ -4,12 +4,12 @@ use bytes::BytesMut;
 
 use super::content::{self, Body};
 use super::reasoning::{self, Thoughts};
-use super::wire::{lenient, push_joined, string_of};
 use crate::protocol::citation::{self, Span};
 use crate::protocol::json::{ArrayWriter, Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{
     Content, Part, Rest, Seal, SealKind, Spelling, ToolArguments, ToolCall, ToolCallKind, Vendor,
 };
+use crate::protocol::wire::{lenient, push_joined};
 
 /// The members of a message, whatever its role.
 #[derive(Debug, Default)]
@@ -87,12 +87,12 @@ impl<'a> Message<'a> {
 
     /// The author.
     pub(super) fn take_name(&mut self) -> Option<JsonStr<'a>> {
-        self.name.take().as_ref().and_then(string_of)
+        self.name.take().as_ref().and_then(Raw::source_str)
     }
 
     /// The id of the call that it answers.
     pub(super) fn take_call_id(&mut self) -> Option<JsonStr<'a>> {
-        let id = self.call_id.as_ref().and_then(string_of).filter(|id| !id.is_empty())?;
+        let id = self.call_id.as_ref().and_then(Raw::source_str).filter(|id| !id.is_empty())?;
         self.call_id = None;
         Some(id)
     }
@@ -187,7 +187,7 @@ fn read_call<'a>(c: &mut Cursor<'a>) -> Result<Part<'a>, JsonError> {
     // `function` or `custom`: told by the member. Some vendors leave it out or say `"null"`.
     match type_word {
         None => call.spelling.set(Spelling::NO_TYPE),
-        Some((_, raw)) if string_of(&raw).is_some_and(|word| word == *kind_word(call.kind)) => {}
+        Some((_, raw)) if raw.source_str().is_some_and(|word| word == *kind_word(call.kind)) => {}
         Some((key, raw)) => rest.keep(key, raw),
     }
     Ok(Part { rest, ..Part::new(Content::ToolCall(call)) })
@@ -252,7 +252,7 @@ pub(super) fn thought_signature<'a>(extra: &Raw<'a>) -> Option<Seal<'a>> {
         c.object(|key, c| {
             let raw = c.raw()?;
             if key == "thought_signature" {
-                found = string_of(&raw);
+                found = raw.source_str();
             }
             Ok(())
         })

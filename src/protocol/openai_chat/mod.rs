@@ -37,7 +37,6 @@ mod finish;
 mod message;
 mod reasoning;
 mod tokens;
-mod wire;
 
 #[cfg(test)]
 pub(crate) mod tests;

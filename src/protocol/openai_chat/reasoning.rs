@@ -1,9 +1,9 @@
 //! Thinking in the dialects of Chat: `reasoning_content` (DeepSeek, Qwen, GLM), `reasoning`, and
 //! `reasoning_details`, a list of entries that also carry signatures (OpenRouter).
 
-use super::wire::string_of;
 use crate::protocol::json::{ArrayWriter, Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{Content, Part, Rest, Seal, SealKind, Spelling, Vendor};
+use crate::protocol::wire::push_joined;
 
 /// The thinking members of one message.
 #[derive(Debug, Default)]
@@ -64,11 +64,11 @@ impl<'a> Thoughts<'a> {
         let text = match (self.content, self.reasoning) {
             (Some(content), reasoning) => {
                 reasoning.into_iter().for_each(|raw| keep("reasoning", raw));
-                string_of(&content)
+                content.source_str()
             }
             (None, Some(reasoning)) => {
                 spelling.set(Spelling::REASONING_MEMBER);
-                string_of(&reasoning)
+                reasoning.source_str()
             }
             (None, None) => None,
         };
@@ -175,7 +175,7 @@ pub(super) fn entry<'a>(c: &mut Cursor<'a>) -> Result<Option<Part<'a>>, JsonErro
         Ok(())
     })?;
     let vendor =
-        format.as_ref().and_then(string_of).map_or(Vendor::Unknown, |f| vendor(&f.decode()));
+        format.as_ref().and_then(Raw::source_str).map_or(Vendor::Unknown, |f| vendor(&f.decode()));
     let seal = match (&*kind.decode(), signature, data) {
         ("reasoning.text", signature, None) => {
             signature.map(|data| Seal { vendor, kind: SealKind::Signature, data })
@@ -233,7 +233,7 @@ pub(super) fn write(
         let name = if legacy { "reasoning" } else { "reasoning_content" };
         // Thoughts of others are whole ones.
         let separator = if own { "" } else { "\\n\\n" };
-        super::wire::push_joined(object.key(name), texts, separator);
+        push_joined(object.key(name), texts, separator);
     }
     let sealed = |part: &&Part<'_>| match &part.content {
         Content::Reasoning { seal, .. } if apart(part) => {

@@ -17,13 +17,13 @@ use bytes::BytesMut;
 use super::finish::{self, Shape};
 use super::message::{self, Message, Said};
 use super::tokens;
-use super::wire::{lenient, string_of};
 use crate::protocol::citation;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{
     Candidate, Content, Part, Response, Rest, Spelling, Stop, StopReason, ToolCall,
 };
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::wire::lenient;
 use crate::protocol::{Answer, Protocol};
 
 const OBJECT: &str = "chat.completion";
@@ -121,7 +121,7 @@ fn read_candidate<'a>(position: usize, c: &mut Cursor<'a>) -> Result<Candidate<'
         }
     }
     let mut stop =
-        word.as_ref().and_then(string_of).and_then(|word| finish::read(word, shape(&parts)));
+        word.as_ref().and_then(Raw::source_str).and_then(|word| finish::read(word, shape(&parts)));
     // Routers put the error of their upstream beside the message.
     if let Some(stop) = stop.as_mut().filter(|stop| stop.reason == StopReason::Error) {
         stop.details = rest.get("error").cloned();

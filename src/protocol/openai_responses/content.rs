@@ -1,9 +1,9 @@
 //! The parts of a message's `content` and of a tool's `output`.
 
-use super::wire::{Result, keep, nullable, push, skip, write_opt_raw, write_opt_str};
 use crate::protocol::data_url::{media_source, push_data_url};
 use crate::protocol::json::{ArrayWriter, Cursor, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{Content, Media, MediaKind, MediaSource, Part, Rest, Spelling};
+use crate::protocol::wire::{Result, keep, nullable, push, skip, write_opt_raw, write_opt_str};
 
 /// What a list of parts was.
 #[derive(Debug, Default)]

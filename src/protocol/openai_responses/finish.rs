@@ -1,8 +1,8 @@
 //! How an answer ended: `status`, `incomplete_details`, `error`.
 
-use super::wire::{member_of, string_of};
 use crate::protocol::json::{JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{Stop, StopReason};
+use crate::protocol::wire::member_of;
 
 /// What an answer holds, beside its status.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -28,7 +28,7 @@ pub(super) fn read<'a>(
         "completed" if seen.refusal => stop(StopReason::Refusal, status, None),
         "completed" => stop(StopReason::End, status, None),
         "incomplete" => {
-            let word = incomplete.as_ref().and_then(|raw| string_of(&member_of(raw, "reason")?));
+            let word = incomplete.as_ref().and_then(|raw| member_of(raw, "reason")?.source_str());
             let word = word.unwrap_or(status);
             let reason = match &*word.decode() {
                 "max_output_tokens" | "max_tokens" => StopReason::MaxTokens,
@@ -154,7 +154,7 @@ pub(super) fn refusal_words<'s>(stop: &'s Stop<'_>) -> Option<JsonStr<'s>> {
 
 fn words<'s>(stop: &'s Stop<'_>, name: &str) -> Option<JsonStr<'s>> {
     let details = stop.details.as_ref().filter(|raw| raw.kind() == Kind::Object)?;
-    string_of(&member_of(&details.borrow(), name)?)
+    member_of(&details.borrow(), name)?.source_str()
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use bytes::BytesMut;
 
-use super::wire::{push, write_opt_str};
 use crate::protocol::json::{ArrayWriter, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{Rest, ToolCallKind};
+use crate::protocol::wire::{push, write_opt_str};
 
 /// Most bytes that are kept of an item of a stream as it began. Of a larger one nothing is kept: it
 /// gets a new id, and loses what nobody understands of it.

@@ -2,11 +2,11 @@
 
 use super::content::{self, Contents, Side};
 use super::reasoning;
-use super::wire::{Result, keep, nullable, skip};
 use crate::protocol::json::{Cursor, JsonStr, Kind, Raw};
 use crate::protocol::model::{
     Content, Part, Rest, Role, Spelling, ToolArguments, ToolCall, ToolCallKind, ToolResult,
 };
+use crate::protocol::wire::{Result, keep, nullable, skip};
 
 /// One item.
 #[derive(Debug)]

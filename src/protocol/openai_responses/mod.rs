@@ -42,7 +42,6 @@ mod output;
 mod parts_writer;
 mod reasoning;
 mod tokens;
-mod wire;
 
 #[cfg(test)]
 mod tests;

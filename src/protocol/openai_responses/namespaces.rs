@@ -4,8 +4,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::wire::{Result, skip};
 use crate::protocol::json::{Cursor, JsonStr, Kind};
+use crate::protocol::wire::{Result, skip};
 
 /// Name and namespace in one, which is how a tool of a namespace is known to other protocols.
 pub(super) fn qualified(namespace: &JsonStr<'_>, name: &JsonStr<'_>) -> JsonStr<'static> {

@@ -4,11 +4,11 @@
 //! protocol are many.
 
 use super::finish::Seen;
-use super::wire::{Result, join, keep, skip, string_of};
 use crate::protocol::json::{Cursor, JsonStr, Kind, Raw};
 use crate::protocol::model::{
     Content, Part, Rest, Seal, SealKind, Spelling, ToolArguments, ToolCall, ToolCallKind, Vendor,
 };
+use crate::protocol::wire::{Result, join, keep, skip};
 
 /// An item of `output`.
 pub(super) struct Item<'a> {
@@ -282,7 +282,7 @@ impl<'a> Texts<'a> {
         ahead.array(|_, c| {
             let item = c.raw()?;
             let text = item.source_cursor().and_then(|c| c.peek_str("text"));
-            texts.push(text.or_else(|| string_of(&item)).unwrap_or_default());
+            texts.push(text.or_else(|| item.source_str()).unwrap_or_default());
             Ok(())
         })?;
         Ok(Self { texts, raw: Some(c.raw()?) })

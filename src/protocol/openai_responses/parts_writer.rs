@@ -6,7 +6,6 @@ use super::item_writer::{
     Called, Frame, Kept, TextPart, call_prefix, inside, logprobs_inside, write_words,
 };
 use super::namespaces::Namespaces;
-use super::wire::push;
 use crate::protocol::citation::{self, Span};
 use crate::protocol::json::{ArrayWriter, JsonStr, Kind, Raw, push_escaped};
 use crate::protocol::model::{
@@ -15,6 +14,7 @@ use crate::protocol::model::{
 };
 use crate::protocol::report::{Reporter, Severity};
 use crate::protocol::target::Ids;
+use crate::protocol::wire::push;
 
 /// Writes the items of an answer.
 pub(super) struct PartsWriter<'w, 'o, 'p, 's> {

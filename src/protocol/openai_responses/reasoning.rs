@@ -1,8 +1,8 @@
 //! Items of thinking: a summary, the thinking itself where a vendor shows it, and what seals it.
 
-use super::wire::{Result, join, keep, nullable, push, skip};
 use crate::protocol::json::{Cursor, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{Content, Part, Rest, Seal, SealKind, Vendor};
+use crate::protocol::wire::{Result, join, keep, nullable, push, skip};
 
 /// Reads an item of type `reasoning`. `None` where it has no list of summaries.
 ///

@@ -22,12 +22,12 @@ use super::namespaces::Namespaces;
 use super::output::{Body, Item};
 use super::parts_writer::PartsWriter;
 use super::tokens;
-use super::wire::write_opt_raw;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, Number, ObjectWriter, Raw};
 use crate::protocol::model::{
     Candidate, Content, Response, Rest, Spelling, Stop, StopReason, Usage,
 };
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::wire::write_opt_raw;
 use crate::protocol::{Answer, Protocol};
 
 const OBJECT: &str = "response";

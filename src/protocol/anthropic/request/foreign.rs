@@ -4,8 +4,8 @@ use super::history::{self, Message};
 use super::losses;
 use super::thinking::{Plan, Thinking};
 use super::write::{Writer, output_format, role, show};
+use crate::protocol::anthropic::blank::is_blank;
 use crate::protocol::anthropic::blocks::BlockWriter;
-use crate::protocol::anthropic::wire::is_blank;
 use crate::protocol::json::{ObjectWriter, Raw};
 use crate::protocol::model::{
     Content, OutputFormat, Part, Place, Role, Tool, ToolChoice, ToolKind,

@@ -2,11 +2,11 @@
 
 use super::write::{Writer, output_format, role, show};
 use crate::protocol::anthropic::blocks::BlockWriter;
-use crate::protocol::anthropic::wire::write_opt_str;
 use crate::protocol::json::ObjectWriter;
 use crate::protocol::model::{
     Content, Instruction, Part, Place, ReasoningMode, Spelling, ToolChoice, Turn,
 };
+use crate::protocol::wire::write_opt_str;
 
 impl Writer<'_, '_, '_> {
     pub(super) fn native(&mut self) {

@@ -4,12 +4,12 @@ use bytes::BytesMut;
 
 use crate::protocol::Protocol;
 use crate::protocol::anthropic::parts::{Contents, read_contents};
-use crate::protocol::anthropic::wire::{Result, keep, nullable, skip};
 use crate::protocol::json::{Cursor, JsonError, JsonStr, ObjectWriter, Raw};
 use crate::protocol::model::{
     CacheMark, Effort, Instruction, OutputFormat, Place, Reasoning, ReasoningMode, Request, Rest,
     Role, Show, Spelling, Tool, ToolChoice, ToolKind, Turn,
 };
+use crate::protocol::wire::{Result, keep, nullable, skip};
 
 /// Reads a Messages request.
 ///

@@ -4,11 +4,11 @@ use bytes::BytesMut;
 
 use crate::protocol::Protocol;
 use crate::protocol::anthropic::blocks::BlockWriter;
-use crate::protocol::anthropic::wire::{write_opt_raw, write_opt_str};
 use crate::protocol::json::{JsonStr, Kind, Number, ObjectWriter, Raw};
 use crate::protocol::model::{OutputFormat, Request, Role, Show, Tool, ToolChoice, ToolKind};
 use crate::protocol::report::Reporter;
 use crate::protocol::target::Target;
+use crate::protocol::wire::{write_opt_raw, write_opt_str};
 
 /// Appends the request as a Messages body. What Messages cannot say goes to `report`.
 ///
@@ -72,7 +72,7 @@ impl Writer<'_, '_, '_> {
             for tool in tools {
                 match &tool.kind {
                     ToolKind::Server { raw, .. } => {
-                        crate::protocol::anthropic::wire::push(array.item(), raw.as_str());
+                        crate::protocol::wire::push(array.item(), raw.as_str());
                     }
                     kind => array.object(|object| function_tool(blocks, object, tool, kind)),
                 }

@@ -6,10 +6,10 @@ use bytes::BytesMut;
 
 use super::writer::event;
 use crate::protocol::anthropic::blocks::{is_ours, valid_call_id};
-use crate::protocol::anthropic::wire::push;
 use crate::protocol::json::{JsonStr, ObjectWriter, Raw, push_str};
 use crate::protocol::model::{Delta, PartStart, Rest, Seal, SealKind, ToolCallKind};
 use crate::protocol::target::Ids;
+use crate::protocol::wire::push;
 
 /// A part of the hub as a block of Messages.
 #[derive(Debug, Clone, PartialEq)]

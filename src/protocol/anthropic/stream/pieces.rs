@@ -1,9 +1,9 @@
 //! What stands inside of the events of a stream.
 
 use crate::protocol::anthropic::parts::seal;
-use crate::protocol::anthropic::wire::{Result, keep, lenient_str, nullable, skip};
 use crate::protocol::json::{Cursor, JsonStr, Kind, Raw};
 use crate::protocol::model::{CacheMark, Delta, PartStart, Rest, SealKind, ToolCallKind};
+use crate::protocol::wire::{Result, keep, lenient_str, nullable, skip};
 
 /// What may follow the start of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use super::pieces::{BlockKind, BlockStart, read_delta};
 use crate::protocol::anthropic::fault;
 use crate::protocol::anthropic::response::Ending;
 use crate::protocol::anthropic::usage::{self, Counts};
-use crate::protocol::anthropic::wire::{Result, keep, lenient_str, skip};
 use crate::protocol::json::{Cursor, JsonStr, Raw};
 use crate::protocol::model::{ApiError, Delta, FaultKind, PartStart, Rest, StreamEvent};
+use crate::protocol::wire::{Result, keep, lenient_str, skip};
 use crate::sse;
 
 type Sink<'s> = dyn FnMut(StreamEvent<'_>) + 's;

@@ -6,13 +6,13 @@ use super::OF_THE_EVENT;
 use super::block::{Block, Parked};
 use crate::protocol::Protocol;
 use crate::protocol::anthropic::response::{Seen, message_id, message_model, write_stop};
-use crate::protocol::anthropic::wire::push;
 use crate::protocol::anthropic::{fault, usage};
 use crate::protocol::json::{JsonStr, ObjectWriter, Raw};
 use crate::protocol::model::{
     ApiError, Delta, FaultKind, PartStart, Rest, Stop, StopReason, StreamEvent, Usage,
 };
 use crate::protocol::target::Answer;
+use crate::protocol::wire::push;
 
 /// Writes a Messages stream.
 ///

@@ -3,13 +3,13 @@
 use crate::protocol::Protocol;
 use crate::protocol::dashscope::content::{texts, write_media};
 use crate::protocol::dashscope::message::{is_ours, write_calls, write_thoughts};
-use crate::protocol::dashscope::wire::push_joined;
 use crate::protocol::json::{ArrayWriter, JsonStr, ObjectWriter};
 use crate::protocol::model::{
     CacheMark, Content, Instruction, Media, MediaKind, MediaSource, Part, Place, Request, Role,
     ToolCall, ToolResult, Turn, Vendor,
 };
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::wire::push_joined;
 
 /// Writes all messages; `lists` says that content must be a list.
 ///

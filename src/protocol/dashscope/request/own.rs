@@ -5,11 +5,12 @@ use bytes::BytesMut;
 use super::{settings, tools};
 use crate::protocol::dashscope::content::{self, texts};
 use crate::protocol::dashscope::message;
-use crate::protocol::dashscope::wire::{push, push_joined};
+use crate::protocol::dashscope::wire::push;
 use crate::protocol::json::{ArrayWriter, JsonStr, Number, ObjectWriter, push_str};
 use crate::protocol::model::{
     Content, Instruction, Part, Place, ReasoningMode, Request, Rest, Role, Spelling, Turn,
 };
+use crate::protocol::wire::push_joined;
 
 pub(super) fn write(request: &Request<'_>, object: &mut ObjectWriter<'_>) {
     if !request.model.is_empty() {

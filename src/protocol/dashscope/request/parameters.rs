@@ -1,9 +1,9 @@
 //! Reads `parameters`.
 
 use super::{settings, tools};
-use crate::protocol::dashscope::wire::{Result, string_of};
 use crate::protocol::json::{Cursor, JsonStr, Kind};
 use crate::protocol::model::{Effort, ReasoningMode, Request, Spelling};
+use crate::protocol::wire::Result;
 
 /// Reads a member of `parameters`; what is not understood is kept.
 pub(super) fn read<'a>(
@@ -52,7 +52,7 @@ pub(super) fn read<'a>(
         "thinking_budget" => request.reasoning.budget = Some(c.number()?),
         "reasoning_effort" => {
             let raw = c.raw()?;
-            match string_of(&raw).and_then(|word| Effort::from_word(&word.decode())) {
+            match raw.source_str().and_then(|word| Effort::from_word(&word.decode())) {
                 Some(effort) => request.reasoning.effort = Some(effort),
                 None => request.settings_rest.keep(key.clone(), raw),
             }

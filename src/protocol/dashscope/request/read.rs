@@ -1,11 +1,11 @@
 use super::{has_media, parameters};
 use crate::protocol::Protocol;
 use crate::protocol::dashscope::message::{Message, Said};
-use crate::protocol::dashscope::wire::Result;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, Raw};
 use crate::protocol::model::{
     Content, Instruction, Part, Place, Request, Role, Spelling, ToolCallKind, ToolResult, Turn,
 };
+use crate::protocol::wire::Result;
 
 /// Reads a request. Texts, schemas and media are not copied.
 ///

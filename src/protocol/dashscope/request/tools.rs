@@ -1,10 +1,10 @@
 //! Tools, and which of them to call: the form of Chat, inside of `parameters`.
 
-use crate::protocol::dashscope::wire::string_of;
-use crate::protocol::dashscope::wire::{Result, push};
+use crate::protocol::dashscope::wire::push;
 use crate::protocol::json::{Cursor, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{CacheMark, Request, Rest, Spelling, Tool, ToolChoice, ToolKind};
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::wire::Result;
 
 /// Reads an item of `tools`; one that is no function is the vendor's.
 pub(super) fn read_tool<'a>(c: &mut Cursor<'a>) -> Result<Tool<'a>> {
@@ -60,7 +60,7 @@ fn read_function<'a>(c: &mut Cursor<'a>) -> Result<Tool<'a>> {
 
 /// Reads `tool_choice`.
 pub(super) fn read_choice(raw: Raw<'_>) -> ToolChoice<'_> {
-    let word = string_of(&raw);
+    let word = raw.source_str();
     match word.as_ref().map(|word| word.decode()).as_deref() {
         Some("auto") => ToolChoice::Auto,
         Some("none") => ToolChoice::None,
@@ -80,7 +80,7 @@ fn named_choice<'a>(raw: &Raw<'a>) -> Option<JsonStr<'a>> {
         "function" if c.kind()? == Kind::Object => c.object(|key, c| {
             let raw = c.raw()?;
             match &*key.decode() {
-                "name" => name = string_of(&raw),
+                "name" => name = raw.source_str(),
                 _ => more = true,
             }
             Ok(())

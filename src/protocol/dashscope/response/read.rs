@@ -1,9 +1,9 @@
 use crate::protocol::Protocol;
 use crate::protocol::dashscope::message::{self, Message, Said};
-use crate::protocol::dashscope::wire::{Result, lenient, string_of};
 use crate::protocol::dashscope::{finish, search, tokens};
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, Raw};
 use crate::protocol::model::{Candidate, Content, Part, Response, Rest, Spelling, Stop};
+use crate::protocol::wire::{Result, lenient};
 
 /// Reads an answer, with its words in `output.choices` or in `output.text`.
 ///
@@ -77,7 +77,7 @@ impl<'a> Output<'a> {
             }
             "model_name" => {
                 let raw = c.raw()?;
-                self.model = string_of(&raw);
+                self.model = raw.source_str();
                 self.rest.keep(key.clone(), raw);
                 Ok(())
             }
@@ -115,7 +115,7 @@ impl<'a> Output<'a> {
             self.keep("finish_reason", self.word.clone());
             return self.keep("text", self.text.clone());
         }
-        let Some(text) = self.text.as_ref().and_then(string_of) else {
+        let Some(text) = self.text.as_ref().and_then(Raw::source_str) else {
             return self.keep("finish_reason", self.word.clone());
         };
         let mut spelling = Spelling::default();
@@ -182,7 +182,7 @@ fn read_stop<'a>(
 ) -> Option<Stop<'a>> {
     let word = word?;
     let calls = message::calls(parts).next().is_some();
-    let stop = string_of(&word).and_then(|word| finish::read(word, calls));
+    let stop = word.source_str().and_then(|word| finish::read(word, calls));
     if stop.is_none() {
         rest.keep(JsonStr::from_plain("finish_reason"), word);
     }

@@ -3,7 +3,7 @@ use bytes::BytesMut;
 use crate::protocol::citation;
 use crate::protocol::dashscope::content::{texts, write_media};
 use crate::protocol::dashscope::search::Pages;
-use crate::protocol::dashscope::wire::{push, push_joined};
+use crate::protocol::dashscope::wire::push;
 use crate::protocol::dashscope::{finish, message, tokens};
 use crate::protocol::json::{JsonStr, ObjectWriter, Raw};
 use crate::protocol::model::{
@@ -11,6 +11,7 @@ use crate::protocol::model::{
     Usage,
 };
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::wire::push_joined;
 use crate::protocol::{Answer, Protocol};
 
 /// Writes an answer.

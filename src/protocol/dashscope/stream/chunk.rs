@@ -2,9 +2,10 @@
 //! as good as absent.
 
 use crate::protocol::dashscope::search::{self, is_empty_list};
-use crate::protocol::dashscope::wire::{Result, of_kind, string};
+use crate::protocol::dashscope::wire::of_kind;
 use crate::protocol::json::{Cursor, JsonStr, Kind, Raw};
 use crate::protocol::model::Rest;
+use crate::protocol::wire::{Result, lenient_str};
 
 /// The data of an event.
 #[derive(Default)]
@@ -34,7 +35,7 @@ impl<'a> Chunk<'a> {
         let mut c = Cursor::new(text);
         c.object(|key, c| {
             match &*key.decode() {
-                "request_id" => chunk.id = string(c)?.unwrap_or_default(),
+                "request_id" => chunk.id = lenient_str(c)?.unwrap_or_default(),
                 // Some models begin with an empty one.
                 "usage" => {
                     let usage = of_kind(c, Kind::Object)?;
@@ -67,9 +68,9 @@ impl<'a> Chunk<'a> {
             "search_info" => {
                 self.pages = of_kind(c, Kind::Object)?.as_ref().and_then(search::results);
             }
-            "text" => self.text = string(c)?,
-            "finish_reason" => self.finish = string(c)?.unwrap_or_default(),
-            "model_name" => self.model = string(c)?.unwrap_or_default(),
+            "text" => self.text = lenient_str(c)?,
+            "finish_reason" => self.finish = lenient_str(c)?.unwrap_or_default(),
+            "model_name" => self.model = lenient_str(c)?.unwrap_or_default(),
             _ => drop(c.raw()?),
         }
         Ok(())
@@ -92,7 +93,7 @@ impl<'a> Choice<'a> {
         c.object(|key, c| {
             match &*key.decode() {
                 "index" => choice.index = c.raw()?.as_u64(),
-                "finish_reason" => choice.finish = string(c)?.unwrap_or_default(),
+                "finish_reason" => choice.finish = lenient_str(c)?.unwrap_or_default(),
                 "logprobs" => choice.logprobs = of_kind(c, Kind::Object)?,
                 "message" | "delta" if c.kind()? == Kind::Object => choice.message.read(c)?,
                 _ => drop(c.raw()?),
@@ -119,9 +120,9 @@ impl<'a> Piece<'a> {
         c.object(|key, c| {
             match &*key.decode() {
                 "content" if c.kind()? == Kind::Array => self.list(c)?,
-                "content" => self.content = string(c)?.unwrap_or_default(),
-                "reasoning_content" => self.reasoning = string(c)?.unwrap_or_default(),
-                "reasoning_signature" => self.signature = string(c)?.unwrap_or_default(),
+                "content" => self.content = lenient_str(c)?.unwrap_or_default(),
+                "reasoning_content" => self.reasoning = lenient_str(c)?.unwrap_or_default(),
+                "reasoning_signature" => self.signature = lenient_str(c)?.unwrap_or_default(),
                 "tool_calls" => self.calls = of_kind(c, Kind::Array)?,
                 _ => drop(c.raw()?),
             }
@@ -176,14 +177,14 @@ impl<'a> CallPiece<'a> {
         c.object(|key, c| {
             match &*key.decode() {
                 "index" => call.index = c.raw()?.as_u64(),
-                "id" => call.id = string(c)?.unwrap_or_default(),
+                "id" => call.id = lenient_str(c)?.unwrap_or_default(),
                 "function" if c.kind()? == Kind::Object => c.object(|key, c| {
                     match &*key.decode() {
-                        "name" => call.name = string(c)?.unwrap_or_default(),
+                        "name" => call.name = lenient_str(c)?.unwrap_or_default(),
                         "arguments" if c.kind()? == Kind::Object => {
                             call.arguments = JsonStr::from_plain(c.raw()?.as_str().to_owned());
                         }
-                        "arguments" => call.arguments = string(c)?.unwrap_or_default(),
+                        "arguments" => call.arguments = lenient_str(c)?.unwrap_or_default(),
                         _ => drop(c.raw()?),
                     }
                     Ok(())

@@ -2,10 +2,11 @@
 
 use super::{settings, tools};
 use crate::protocol::Protocol;
+use crate::protocol::gemini::names::{camel, is_usual};
 use crate::protocol::gemini::parts::{read_part, read_parts};
-use crate::protocol::gemini::wire::{Result, camel, is_usual, keep, nullable};
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind};
 use crate::protocol::model::{Instruction, Part, Place, Request, Rest, Role, Turn};
+use crate::protocol::wire::{Result, keep, nullable};
 
 /// Reads a request.
 ///

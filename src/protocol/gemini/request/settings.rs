@@ -4,11 +4,12 @@ use bytes::BytesMut;
 
 use super::thinking::{Thinking, read_thinking};
 use crate::protocol::Target;
+use crate::protocol::gemini::names::camel;
 use crate::protocol::gemini::schema::{Adapter, standard};
-use crate::protocol::gemini::wire::{Result, camel, keep, skip};
 use crate::protocol::json::{Cursor, JsonStr, Kind, Number, ObjectWriter, Raw, push_str};
 use crate::protocol::model::{Logprobs, OutputFormat, Request, Rest, Sampling};
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::wire::{Result, keep, skip};
 
 /// Most stop sequences that Gemini takes.
 pub(super) const MAX_STOP_SEQUENCES: usize = 5;

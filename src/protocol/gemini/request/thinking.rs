@@ -1,11 +1,12 @@
 //! How much to think: `thinkingConfig`, and the words and counts of other protocols in its terms.
 
 use super::settings::number;
-use crate::protocol::gemini::wire::{Result, camel, keep, skip};
+use crate::protocol::gemini::names::camel;
 use crate::protocol::json::{Cursor, Kind, Number, ObjectWriter};
 use crate::protocol::model::{Effort, Reasoning, ReasoningMode, Request, Show};
 use crate::protocol::report::{Reporter, Severity};
 use crate::protocol::target::{Target, ThinkingScale};
+use crate::protocol::wire::{Result, keep, skip};
 
 pub(super) fn read_thinking<'a>(c: &mut Cursor<'a>) -> Result<Reasoning<'a>> {
     let mut reasoning = Reasoning::default();

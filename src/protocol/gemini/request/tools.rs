@@ -4,11 +4,12 @@ use bytes::BytesMut;
 
 use super::settings::strings;
 use crate::protocol::Target;
+use crate::protocol::gemini::names::camel;
 use crate::protocol::gemini::schema::{Adapter, is_empty_object, standard};
-use crate::protocol::gemini::wire::{Result, camel, keep, nullable, write_opt_str};
 use crate::protocol::json::{Cursor, JsonStr, Kind, ObjectWriter, Raw, push_str};
 use crate::protocol::model::{Request, Rest, Spelling, Tool, ToolChoice, ToolKind};
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::wire::{Result, keep, nullable, write_opt_str};
 
 use Severity::{Degrade, Ignore};
 

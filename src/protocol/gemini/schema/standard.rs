@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::protocol::gemini::wire::camel;
+use crate::protocol::gemini::names::camel;
 use crate::protocol::json::{ArrayWriter, JsonStr, Kind, ObjectWriter, Raw};
 
 /// The words of Gemini's `type`, and those of JSON Schema.

@@ -3,7 +3,7 @@
 
 use super::reader::{Broken, Step};
 use crate::protocol::gemini::chunk::each;
-use crate::protocol::gemini::wire::camel;
+use crate::protocol::gemini::names::camel;
 use crate::protocol::json::{Cursor, JsonStr, Kind, Raw};
 
 /// Most bytes of the arguments of one call that comes in pieces, where each value counts

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::corpus::{cases, parse};
-use crate::protocol::gemini::wire::camel;
+use crate::protocol::gemini::names::camel;
 use crate::protocol::json::JsonStr;
 use crate::protocol::profile::Profiles;
 use crate::protocol::report::Mode;

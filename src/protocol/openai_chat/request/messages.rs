@@ -8,8 +8,8 @@ use crate::protocol::model::{
 };
 use crate::protocol::openai_chat::content::{write_media, write_own, write_text};
 use crate::protocol::openai_chat::message::{texts, write_said};
-use crate::protocol::openai_chat::wire::push_joined;
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::wire::push_joined;
 
 /// Writes all messages.
 pub(super) fn write<'m, 'a>(

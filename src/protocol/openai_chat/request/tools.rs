@@ -3,8 +3,8 @@
 use crate::protocol::Protocol;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{CacheMark, Request, Rest, Spelling, Tool, ToolChoice, ToolKind};
-use crate::protocol::openai_chat::wire::{lenient, string_of};
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::wire::lenient;
 
 /// Reads an item of `tools`; one of a kind that is neither `function` nor `custom` is the vendor's.
 pub(super) fn read_tool<'a>(c: &mut Cursor<'a>) -> Result<Tool<'a>, JsonError> {
@@ -127,7 +127,7 @@ pub(super) fn read_tool_choice<'a>(
     let raw = c.raw()?;
     let choice = match raw.kind() {
         Kind::String => {
-            string_of(&raw).and_then(|word| choice_word(&word.decode(), &mut request.spelling))
+            raw.source_str().and_then(|word| choice_word(&word.decode(), &mut request.spelling))
         }
         Kind::Object => choice_object(&raw, &mut request.spelling),
         _ => None,
@@ -193,7 +193,7 @@ fn sole_name<'a>(raw: &Raw<'a>) -> Option<JsonStr<'a>> {
     let walked = raw.source_cursor()?.object(|key, c| {
         let raw = c.raw()?;
         if key == "name" {
-            name = string_of(&raw);
+            name = raw.source_str();
         } else {
             more = true;
         }
@@ -213,7 +213,7 @@ fn allowed_names<'a>(allowed: &Raw<'a>) -> Option<(bool, Vec<JsonStr<'a>>)> {
             c.object(|key, c| {
                 let raw = c.raw()?;
                 match &*key.decode() {
-                    "name" => names.extend(string_of(&raw)),
+                    "name" => names.extend(raw.source_str()),
                     "function" | "custom" => names.extend(sole_name(&raw)),
                     _ => {}
                 }

@@ -8,8 +8,8 @@ use crate::protocol::json::{Number, ObjectWriter, Raw};
 use crate::protocol::model::{
     Content, Effort, OutputFormat, Reasoning, ReasoningMode, Request, Seal, Vendor,
 };
-use crate::protocol::openai_responses::wire::{write_opt_raw, write_opt_str};
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::wire::{write_opt_raw, write_opt_str};
 use crate::protocol::{Protocol, Target};
 
 /// Fewest tokens that OpenAI lets an answer have.

@@ -7,8 +7,8 @@ use crate::protocol::model::{
 };
 use crate::protocol::openai_responses::content::{self, Side};
 use crate::protocol::openai_responses::reasoning;
-use crate::protocol::openai_responses::wire::join;
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::wire::join;
 use crate::protocol::{Protocol, Target};
 
 /// Writes the system texts that stood apart as one.

@@ -9,7 +9,7 @@ use crate::protocol::model::{
 };
 use crate::protocol::openai_responses::content::{self, Side};
 use crate::protocol::openai_responses::reasoning;
-use crate::protocol::openai_responses::wire::{push, write_opt_raw, write_opt_str};
+use crate::protocol::wire::{push, write_opt_raw, write_opt_str};
 
 pub(super) fn write(request: &Request<'_>, object: &mut ObjectWriter<'_>) {
     if !request.model.is_empty() {

@@ -2,9 +2,7 @@
 
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{Effort, OutputFormat, Request, Rest, Show, Spelling};
-use crate::protocol::openai_responses::wire::{
-    keep, nullable, skip, string_of, write_opt_raw, write_opt_str,
-};
+use crate::protocol::wire::{keep, nullable, skip, write_opt_raw, write_opt_str};
 
 pub(super) const ENCRYPTED: &str = "reasoning.encrypted_content";
 pub(super) const LOGPROBS: &str = "message.output_text.logprobs";
@@ -94,7 +92,7 @@ pub(super) fn read_reasoning<'a>(
     c.object(|key, c| {
         let name = key.decode();
         let value = c.raw()?;
-        let word = string_of(&value);
+        let word = value.source_str();
         let word = word.as_ref().map(JsonStr::decode);
         match (&*name, word.as_deref()) {
             ("effort", Some(word)) if Effort::from_word(word).is_some() => {

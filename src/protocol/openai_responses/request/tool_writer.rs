@@ -7,8 +7,8 @@ use crate::protocol::json::{ArrayWriter, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{
     CacheMark, GroupPlace, Request, Spelling, Tool, ToolChoice, ToolKind,
 };
-use crate::protocol::openai_responses::wire::{push, write_opt_raw, write_opt_str};
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::wire::{push, write_opt_raw, write_opt_str};
 
 /// Writes the tools of this protocol's own request as they stood.
 pub(super) fn write_own(request: &Request<'_>, object: &mut ObjectWriter<'_>) {

@@ -8,7 +8,7 @@ use crate::protocol::model::{
     Content, GroupPlace, Request, Rest, Spelling, Tool, ToolChoice, ToolGroup, ToolKind,
 };
 use crate::protocol::openai_responses::namespaces::qualified;
-use crate::protocol::openai_responses::wire::{keep, nullable, skip, string_of};
+use crate::protocol::wire::{keep, nullable, skip};
 
 /// Reads `tools`.
 pub(super) fn read_list<'a>(
@@ -162,7 +162,7 @@ pub(super) fn unite_names<'a>(request: &mut Request<'a>, named: Vec<Named<'a>>) 
 /// Reads `tool_choice`.
 pub(super) fn read_choice<'a>(request: &mut Request<'a>, raw: Raw<'a>) -> ToolChoice<'a> {
     let choice = match raw.kind() {
-        Kind::String => string_of(&raw).and_then(|word| choice_word(&word.decode())),
+        Kind::String => raw.source_str().and_then(|word| choice_word(&word.decode())),
         Kind::Object => choice_object(request, &raw),
         _ => None,
     };
@@ -240,7 +240,7 @@ fn sole_name<'a>(raw: &Raw<'a>) -> Option<JsonStr<'a>> {
     let walked = raw.source_cursor()?.object(|key, c| {
         let raw = c.raw()?;
         if key == "name" {
-            name = string_of(&raw);
+            name = raw.source_str();
         } else {
             more = true;
         }

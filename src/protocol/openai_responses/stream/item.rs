@@ -11,7 +11,7 @@ use crate::protocol::openai_responses::item_writer::{
     Called, Frame, Kept, arguments_member, push_quoted,
 };
 use crate::protocol::openai_responses::parts_writer::fits;
-use crate::protocol::openai_responses::wire::push;
+use crate::protocol::wire::push;
 
 /// Writes the events of a stream, each with its number.
 #[derive(Debug, Default, Clone, PartialEq)]

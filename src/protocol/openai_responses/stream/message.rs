@@ -9,7 +9,7 @@ use crate::protocol::model::Rest;
 use crate::protocol::openai_responses::item_writer::{
     TextPart, push_list, push_quoted, write_words,
 };
-use crate::protocol::openai_responses::wire::push;
+use crate::protocol::wire::push;
 
 /// A message; its texts stand in a row.
 #[derive(Debug, Default, Clone, PartialEq)]

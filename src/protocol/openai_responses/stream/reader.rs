@@ -8,8 +8,8 @@ use crate::protocol::openai_error;
 use crate::protocol::openai_responses::finish::{self, Seen};
 use crate::protocol::openai_responses::item_writer::Kept;
 use crate::protocol::openai_responses::output::{self, Body};
-use crate::protocol::openai_responses::wire::{member_of, string_of};
 use crate::protocol::openai_responses::{envelope, tokens};
+use crate::protocol::wire::member_of;
 use crate::sse;
 
 pub(super) type Sink<'s> = &'s mut dyn FnMut(StreamEvent<'_>);
@@ -149,7 +149,7 @@ impl Reader {
         }
         let mut rest = Rest::default();
         let member = |name| response.and_then(|raw| member_of(raw, name));
-        let text = |name| member(name).and_then(|raw| string_of(&raw)).unwrap_or_default();
+        let text = |name| member(name).and_then(|raw| raw.source_str()).unwrap_or_default();
         if let Some(response) = response {
             rest.keep_source(response.borrow());
         }
@@ -245,7 +245,7 @@ impl Reader {
     fn end(&mut self, kind: &str, response: Option<&Raw<'_>>, sink: Sink<'_>) -> Step {
         self.start(response, sink);
         let member = |name| response.and_then(|raw| member_of(raw, name));
-        let status = member("status").and_then(|raw| string_of(&raw));
+        let status = member("status").and_then(|raw| raw.source_str());
         let status = status.unwrap_or_else(|| {
             let word = if kind == "incomplete" { "incomplete" } else { "completed" };
             JsonStr::from_plain(word)

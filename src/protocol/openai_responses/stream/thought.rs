@@ -7,7 +7,7 @@ use crate::protocol::json::JsonStr;
 use crate::protocol::model::Seal;
 use crate::protocol::openai_responses::item_writer::{push_quoted, write_words};
 use crate::protocol::openai_responses::output::SEPARATOR;
-use crate::protocol::openai_responses::wire::push;
+use crate::protocol::wire::push;
 
 /// An item of thinking: a list of summaries, and, where the upstream tells it, one of the thinking
 /// itself.

@@ -13,7 +13,7 @@ use crate::protocol::openai_responses::finish::{self, FAILED, State};
 use crate::protocol::openai_responses::item_writer::{Frame, Kept, call_prefix, logprobs_inside};
 use crate::protocol::openai_responses::namespaces::Namespaces;
 use crate::protocol::openai_responses::parts_writer::image_data;
-use crate::protocol::openai_responses::wire::push;
+use crate::protocol::wire::push;
 use crate::protocol::{Answer, Protocol};
 use crate::sse;
 
