@@ -1,5 +1,6 @@
 //! What the tests of several modules share.
 
+pub(crate) mod corpus;
 #[cfg(feature = "decompress")]
 pub(crate) mod encode;
 

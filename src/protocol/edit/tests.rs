@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::protocol::Protocol;
 use crate::protocol::json::JsonStr;
+use crate::test_helpers::corpus::cases;
 
 fn uri() -> Uri {
     Uri::from_static("/v1beta/models/g:generateContent")
@@ -644,20 +645,10 @@ proptest! {
 
 #[test]
 fn recorded_requests_agree_with_the_slow_way() {
-    let corpus = std::env::var_os("LLM_CORPUS").map_or_else(
-        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
-        Into::into,
-    );
     let mut seen = 0;
     for protocol in Protocol::ALL {
-        let Ok(cases) = std::fs::read_dir(corpus.join("dev").join(protocol.as_str())) else {
-            continue;
-        };
-        for case in cases {
-            let Ok(body) = std::fs::read_to_string(case.unwrap().path().join("request.json"))
-            else {
-                continue;
-            };
+        for (_, path) in cases(&format!("dev/{protocol}")) {
+            let Ok(body) = std::fs::read_to_string(path.join("request.json")) else { continue };
             let Ok(before) = system(protocol, &body, &SystemEdit::Keep) else { continue };
             let Ok(after) = system(protocol, &before, &prepend()) else { continue };
             let (old, rest) = take_system(protocol, &before);

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::{fault, request, response};
 use crate::protocol::report::Reporter;
 use crate::protocol::{Answer, Target};
+use crate::test_helpers::corpus::{cases, parse};
 
 /// One recorded exchange.
 pub(super) struct Case {
@@ -39,24 +40,11 @@ impl Case {
 
 /// The recordings, or none where the corpus is not at hand.
 pub(super) fn corpus() -> Vec<Case> {
-    let root = std::env::var_os("LLM_CORPUS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
-        PathBuf::from,
-    );
-    let Ok(entries) = std::fs::read_dir(root.join("dev/openai-chat")) else {
-        eprintln!("skipped: no corpus");
-        return Vec::new();
+    let case = |(name, dir): (String, PathBuf)| {
+        let meta = parse(&std::fs::read(dir.join("meta.json")).ok()?);
+        Some(Case { name, dir, meta })
     };
-    let mut cases: Vec<_> = entries
-        .filter_map(|entry| {
-            let dir = entry.ok()?.path();
-            let meta = std::fs::read_to_string(dir.join("meta.json")).ok()?;
-            let name = dir.file_name()?.to_string_lossy().into_owned();
-            Some(Case { name, dir, meta: serde_json::from_str(&meta).unwrap() })
-        })
-        .collect();
-    cases.sort_by(|a, b| a.name.cmp(&b.name));
-    cases
+    cases("dev/openai-chat").into_iter().filter_map(case).collect()
 }
 
 fn json(text: &str) -> Value {

@@ -1,9 +1,8 @@
-use std::path::PathBuf;
-
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::test_helpers::corpus::cases;
 use Protocol::*;
 
 fn document(protocol: Protocol, pieces: &[&[u8]]) -> Observed {
@@ -358,21 +357,12 @@ fn deep_nesting_needs_no_stack() {
 
 /// Answers of the corpus: protocol, case, bytes, whether it is a stream.
 fn corpus() -> Vec<(Protocol, String, Vec<u8>, bool)> {
-    let root = std::env::var_os("LLM_CORPUS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
-        PathBuf::from,
-    );
     let mut answers = Vec::new();
     for protocol in Protocol::ALL {
-        let Ok(cases) = std::fs::read_dir(root.join("dev").join(protocol.as_str())) else {
-            eprintln!("skipped: no corpus for {protocol}");
-            continue;
-        };
-        for case in cases {
-            let case = case.unwrap().path();
+        for (name, path) in cases(&format!("dev/{protocol}")) {
             for (file, stream) in [("response.json", false), ("response.sse", true)] {
-                if let Ok(bytes) = std::fs::read(case.join(file)) {
-                    answers.push((protocol, case.display().to_string(), bytes, stream));
+                if let Ok(bytes) = std::fs::read(path.join(file)) {
+                    answers.push((protocol, format!("{protocol}/{name}"), bytes, stream));
                 }
             }
         }

@@ -3,7 +3,6 @@
 use bytes::BytesMut;
 use serde_json::{Value, json};
 
-use super::corpus::parse;
 use crate::protocol::Protocol;
 use crate::protocol::anthropic::{request, response};
 use crate::protocol::json::{Cursor, JsonStr, Number, Raw};
@@ -15,6 +14,7 @@ use crate::protocol::model::{
 };
 use crate::protocol::report::{Reporter, Severity, TranslationReport};
 use crate::protocol::target::{Answer, Target, ThinkingScale};
+use crate::test_helpers::corpus::parse;
 
 fn text(text: &str) -> JsonStr<'_> {
     JsonStr::from_plain(text)

@@ -4,10 +4,10 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::corpus::parse;
 use crate::protocol::anthropic::{request, response};
 use crate::protocol::report::Reporter;
 use crate::protocol::target::{Answer, Target};
+use crate::test_helpers::corpus::parse;
 
 fn request_back(text: &str) -> Option<Value> {
     let request = request::read(text).ok()?;

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::corpus::{cases, parse};
+use super::corpus::FOLDER;
 use super::grammar::{Outcome, check, split};
 use crate::protocol::Protocol;
 use crate::protocol::anthropic::stream::{Reader, Writer};
@@ -17,6 +17,7 @@ use crate::protocol::model::{
 };
 use crate::protocol::target::Answer;
 use crate::sse;
+use crate::test_helpers::corpus::{cases, parse};
 
 fn answer(origin: Option<Protocol>) -> Answer {
     Answer { origin, ..Answer::new("asked-for", 0, 7) }
@@ -106,7 +107,7 @@ fn fold_delta(block: &mut Value, delta: &Value, partial: &mut String) {
 
 #[test]
 fn recorded_streams_come_back() {
-    for (name, path) in cases() {
+    for (name, path) in cases(FOLDER) {
         let Ok(stream) = fs::read(path.join("response.sse")) else { continue };
         let meta = parse(&fs::read(path.join("meta.json")).unwrap());
         let out = transcode(&stream);
@@ -129,7 +130,7 @@ fn dirty_streams_end_clearly() {
         ("vercel-inline--should-support-cache-tokens", Outcome::Complete),
         ("anthropic-sdk--incomplete-partial-json", Outcome::Complete),
     ];
-    for (name, path) in cases() {
+    for (name, path) in cases(FOLDER) {
         let Some((_, expected)) = rows.iter().find(|(prefix, _)| name.starts_with(prefix)) else {
             continue;
         };
@@ -144,7 +145,7 @@ fn dirty_streams_end_clearly() {
 
 #[test]
 fn a_cut_stream_is_an_error() {
-    for (name, path) in cases() {
+    for (name, path) in cases(FOLDER) {
         let Ok(stream) = fs::read(path.join("response.sse")) else { continue };
         for (at, _) in split(&stream).iter().enumerate() {
             let head: String = split(&stream)[..at]

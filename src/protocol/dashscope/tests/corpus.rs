@@ -1,11 +1,9 @@
 //! Recorded traffic goes through reader and writer and means the same behind them.
 
 use std::fs;
-use std::path::PathBuf;
 
 use bytes::BytesMut;
 use http::StatusCode;
-use serde_json::Value;
 
 use super::fold::fold;
 use super::grammar;
@@ -14,34 +12,13 @@ use crate::protocol::dashscope::{fault, request, response};
 use crate::protocol::model::FaultKind;
 use crate::protocol::report::Reporter;
 use crate::protocol::{Answer, Layout, Protocol, Target};
+use crate::test_helpers::corpus::{cases, parse};
 
-/// The recorded cases, by name; none where the corpus is not at hand.
-pub(super) fn cases() -> Vec<(String, PathBuf)> {
-    let root = std::env::var_os("LLM_CORPUS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
-        PathBuf::from,
-    );
-    let Ok(entries) = fs::read_dir(root.join("dev/dashscope")) else {
-        println!("skipped: no corpus");
-        return Vec::new();
-    };
-    let mut cases: Vec<_> = entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir())
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), path))
-        .collect();
-    cases.sort();
-    cases
-}
-
-pub(super) fn parse(bytes: &[u8]) -> Value {
-    serde_json::from_slice(bytes)
-        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(bytes)))
-}
+pub(super) const FOLDER: &str = "dev/dashscope";
 
 #[test]
 fn requests_come_back() {
-    for (name, path) in cases() {
+    for (name, path) in cases(FOLDER) {
         let Ok(text) = fs::read_to_string(path.join("request.json")) else { continue };
         let read = request::read(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
         let mut report = Reporter::new(&text);
@@ -60,7 +37,7 @@ fn requests_come_back() {
 
 #[test]
 fn answers_come_back() {
-    for (name, path) in cases() {
+    for (name, path) in cases(FOLDER) {
         let Ok(text) = fs::read_to_string(path.join("response.json")) else { continue };
         let value = parse(text.as_bytes());
         if let Some(message) = value["message"].as_str() {
@@ -81,7 +58,7 @@ fn answers_come_back() {
 
 #[test]
 fn streams_come_back() {
-    for (name, path) in cases() {
+    for (name, path) in cases(FOLDER) {
         let Ok(bytes) = fs::read(path.join("response.sse")) else { continue };
         let text = String::from_utf8(bytes.clone()).unwrap();
         let layout = Layout {

@@ -3,7 +3,6 @@
 use bytes::BytesMut;
 use serde_json::{Value, json};
 
-use super::corpus::parse;
 use crate::protocol::dashscope::{request, response};
 use crate::protocol::json::{JsonStr, Number, Raw};
 use crate::protocol::model::{
@@ -14,6 +13,7 @@ use crate::protocol::model::{
 };
 use crate::protocol::report::{Reporter, Severity, TranslationReport};
 use crate::protocol::{Answer, Layout, Protocol, Target, ThinkingScale};
+use crate::test_helpers::corpus::parse;
 
 fn text(plain: &str) -> JsonStr<'_> {
     JsonStr::from_plain(plain)

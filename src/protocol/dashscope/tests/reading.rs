@@ -2,13 +2,14 @@
 
 use proptest::prelude::*;
 
-use super::corpus::cases;
+use super::corpus::FOLDER;
 use crate::protocol::dashscope::stream::{
     MAX_CANDIDATES, MAX_FOUND, MAX_HELD, MAX_MEDIA, MAX_REMEMBERED, MAX_TOOL_CALLS, Reader,
 };
 use crate::protocol::json::JsonStr;
 use crate::protocol::model::{Delta, PartStart, StreamEvent};
 use crate::sse::{Decoder, Event};
+use crate::test_helpers::corpus::cases;
 
 /// The events of these data lines, each in a few words.
 fn events(lines: &[&str]) -> Vec<String> {
@@ -443,7 +444,7 @@ fn every_cut_gives_the_same_events() {
         reader.finish(&mut |event| seen.push(brief(&event)));
         seen
     };
-    for (name, path) in cases() {
+    for (name, path) in cases(FOLDER) {
         let Ok(bytes) = std::fs::read(path.join("response.sse")) else { continue };
         let whole = read(&[&bytes]);
         let failed = name.contains("error");

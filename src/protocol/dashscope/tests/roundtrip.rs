@@ -4,7 +4,6 @@ use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use super::corpus::parse;
 use crate::protocol::dashscope::{request, response};
 use crate::protocol::model::{
     Content, MediaKind, MediaSource, Place, ReasoningMode, Role, SealKind, StopReason, ToolChoice,
@@ -12,6 +11,7 @@ use crate::protocol::model::{
 };
 use crate::protocol::report::Reporter;
 use crate::protocol::{Answer, Head, Layout, Target};
+use crate::test_helpers::corpus::parse;
 
 fn request_back(text: &str) -> Value {
     let request = request::read(text).unwrap_or_else(|e| panic!("{e}: {text}"));

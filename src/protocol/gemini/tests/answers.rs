@@ -3,7 +3,6 @@
 use bytes::BytesMut;
 use serde_json::{Value, json};
 
-use super::recorded::parse;
 use crate::protocol::gemini::response;
 use crate::protocol::json::{JsonStr, Raw};
 use crate::protocol::model::{
@@ -12,6 +11,7 @@ use crate::protocol::model::{
 };
 use crate::protocol::report::{Reporter, Severity};
 use crate::protocol::{Answer, Protocol};
+use crate::test_helpers::corpus::parse;
 
 fn back(text: &str) -> Value {
     let response = response::read(text).unwrap();

@@ -1,7 +1,6 @@
 //! Recorded traffic goes through reader and writer and means the same behind them.
 
 use std::fs;
-use std::path::PathBuf;
 
 use bytes::BytesMut;
 use serde_json::Value;
@@ -9,38 +8,7 @@ use serde_json::Value;
 use crate::protocol::gemini::request;
 use crate::protocol::report::Reporter;
 use crate::protocol::target::Target;
-
-/// Where the recordings are; `None` where they are not at hand.
-pub(super) fn root() -> Option<PathBuf> {
-    let root = std::env::var_os("LLM_CORPUS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
-        PathBuf::from,
-    );
-    if !root.join("dev/gemini").is_dir() {
-        println!("skipped: no corpus");
-        return None;
-    }
-    Some(root)
-}
-
-/// The recorded cases in a folder of the corpus, by name.
-pub(super) fn cases(folder: &str) -> Vec<(String, PathBuf)> {
-    let Some(entries) = root().and_then(|root| fs::read_dir(root.join(folder)).ok()) else {
-        return Vec::new();
-    };
-    let mut cases: Vec<_> = entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir())
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), path))
-        .collect();
-    cases.sort();
-    cases
-}
-
-pub(super) fn parse(bytes: &[u8]) -> Value {
-    serde_json::from_slice(bytes)
-        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(bytes)))
-}
+use crate::test_helpers::corpus::{cases, parse};
 
 #[test]
 fn requests_come_back() {

@@ -3,7 +3,6 @@
 use bytes::BytesMut;
 use serde_json::{Value, json};
 
-use super::corpus::parse;
 use crate::protocol::Protocol::{Anthropic, OpenAiChat};
 use crate::protocol::gemini::request;
 use crate::protocol::json::{JsonStr, Number, Raw};
@@ -15,6 +14,7 @@ use crate::protocol::profile::Profiles;
 use crate::protocol::report::{Mode, Reporter, Severity};
 use crate::protocol::translate::{RequestOptions, TranslatedRequest};
 use crate::protocol::{Protocol, Target, ThinkingScale, translate};
+use crate::test_helpers::corpus::parse;
 
 use Severity::{Degrade, Fatal, Ignore};
 

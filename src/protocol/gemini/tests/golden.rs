@@ -5,13 +5,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::corpus::{cases, parse};
 use crate::protocol::gemini::names::camel;
 use crate::protocol::json::JsonStr;
 use crate::protocol::profile::Profiles;
 use crate::protocol::report::Mode;
 use crate::protocol::translate::RequestOptions;
 use crate::protocol::{Protocol, Target, translate};
+use crate::test_helpers::corpus::{cases, parse};
 
 const FOLDERS: [(&str, Protocol); 3] = [
     ("anthropic-to-gemini", Protocol::Anthropic),

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use bytes::BytesMut;
-use serde_json::Value;
 
 use super::grammar::{self, Folded};
 use crate::protocol::gemini::response;
@@ -13,32 +12,17 @@ use crate::protocol::report::Reporter;
 use crate::protocol::translate;
 use crate::protocol::{Answer, Protocol};
 use crate::sse::{Decoder, Event};
+use crate::test_helpers::corpus::{self, parse};
 
 /// The recorded cases of Gemini that have this file, by name; none where the corpus is not at hand.
 pub(super) fn cases(file: &str) -> Vec<(String, String)> {
-    let root = std::env::var_os("LLM_CORPUS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
-        PathBuf::from,
-    );
-    let Ok(entries) = fs::read_dir(root.join("dev/gemini")) else {
-        println!("skipped: no corpus");
-        return Vec::new();
-    };
-    let mut cases: Vec<_> = entries
-        .filter_map(|entry| {
-            let path = entry.unwrap().path();
-            let text = fs::read_to_string(path.join(file)).ok()?;
-            Some((path.file_name()?.to_string_lossy().into_owned(), text))
-        })
-        .collect();
-    cases.sort();
-    assert!(cases.len() > 20, "{file}");
+    let recorded = corpus::cases("dev/gemini");
+    let is_there = !recorded.is_empty();
+    let text = |path: PathBuf| fs::read_to_string(path.join(file)).ok();
+    let cases: Vec<_> =
+        recorded.into_iter().filter_map(|(name, path)| Some((name, text(path)?))).collect();
+    assert!(!is_there || cases.len() > 20, "{file}");
     cases
-}
-
-pub(super) fn parse(bytes: &[u8]) -> Value {
-    serde_json::from_slice(bytes)
-        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(bytes)))
 }
 
 /// Facts of an answer that comes from Gemini itself.

@@ -4,7 +4,6 @@ use bytes::BytesMut;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::corpus::parse;
 use crate::protocol::gemini::request;
 use crate::protocol::json::{JsonStr, Number};
 use crate::protocol::model::{
@@ -13,6 +12,7 @@ use crate::protocol::model::{
 use crate::protocol::report::{Mode, Reporter, Severity};
 use crate::protocol::translate::{RequestOptions, TranslatedRequest};
 use crate::protocol::{Head, Protocol, Target, translate};
+use crate::test_helpers::corpus::parse;
 
 fn read(text: &str) -> Request<'_> {
     request::read(text).unwrap_or_else(|e| panic!("{text}: {e}"))

@@ -14,25 +14,9 @@ use crate::protocol::openai_responses::{fault, response};
 use crate::protocol::report::Reporter;
 use crate::protocol::translate::Transcoder;
 use crate::protocol::{Protocol, Transcode};
+use crate::test_helpers::corpus::cases;
 
-/// The recorded cases, by name; none where the corpus is not at hand.
-fn cases() -> Vec<(String, PathBuf)> {
-    let root = std::env::var_os("LLM_CORPUS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
-        PathBuf::from,
-    );
-    let Ok(entries) = fs::read_dir(root.join("dev/openai-responses")) else {
-        println!("skipped: no corpus");
-        return Vec::new();
-    };
-    let mut cases: Vec<_> = entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir())
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), path))
-        .collect();
-    cases.sort();
-    cases
-}
+const FOLDER: &str = "dev/openai-responses";
 
 fn write(text: &str) -> Value {
     let read = response::read(text).unwrap();
@@ -58,7 +42,7 @@ fn numbers(value: &Value) -> Value {
 #[test]
 fn answers_come_back() {
     let (mut answers, mut errors) = (0, 0);
-    for (name, path) in cases() {
+    for (name, path) in cases(FOLDER) {
         let Ok(text) = fs::read_to_string(path.join("response.json")) else { continue };
         let expected: Value = serde_json::from_str(&text).unwrap();
         if expected.get("output").is_some() {
@@ -107,7 +91,7 @@ fn meaning(response: &Value) -> Value {
 #[test]
 fn streams_tell_their_answers() {
     let mut count = 0;
-    for (name, path) in cases() {
+    for (name, path) in cases(FOLDER) {
         let Ok(text) = fs::read_to_string(path.join("response.sse")) else { continue };
         let Some(expected) = told(&text) else {
             assert!(folded(&text).is_err(), "{name}");
@@ -130,7 +114,7 @@ fn streams_tell_their_answers() {
 fn any_cut_gives_the_same() {
     let stream =
         |(name, path): (String, PathBuf)| Some((name, fs::read(path.join("response.sse")).ok()?));
-    let mut streams: Vec<_> = cases().into_iter().filter_map(stream).collect();
+    let mut streams: Vec<_> = cases(FOLDER).into_iter().filter_map(stream).collect();
     streams.sort_by_key(|(_, text)| text.len());
     for (name, text) in streams.into_iter().take(5) {
         let run = |pieces: &[&[u8]]| {

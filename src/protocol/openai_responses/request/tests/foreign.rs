@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::{back, cases, parse, written};
+use super::{back, written};
 use crate::protocol::Protocol::{self, Anthropic, OpenAiChat, OpenAiResponses};
 use crate::protocol::json::{JsonStr, Raw};
 use crate::protocol::model::{
@@ -15,6 +15,7 @@ use crate::protocol::profile::Profiles;
 use crate::protocol::report::{Mode, Severity};
 use crate::protocol::target::Target;
 use crate::protocol::translate::{self, RequestOptions, TranslatedRequest};
+use crate::test_helpers::corpus::{cases, parse};
 
 fn from_with(protocol: Protocol, request: &Value, target: &Target) -> (Value, TranslatedRequest) {
     let profiles = &Profiles::always(target.clone());

@@ -5,10 +5,10 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{cases, parse};
 use crate::protocol::Protocol::{self, Anthropic, Gemini, OpenAiChat, OpenAiResponses};
 use crate::protocol::report::Mode;
 use crate::protocol::translate::{self, RequestOptions};
+use crate::test_helpers::corpus::{cases, parse};
 
 /// Cases of which we do not meet every assertion, and why.
 const OTHER_OPINION: &[(&str, &str)] = &[

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::parse;
 use crate::protocol::Protocol::{self, Anthropic, OpenAiChat, OpenAiResponses};
 use crate::protocol::model::{
     Content, Effort, Media, MediaKind, MediaSource, Part, Place, Request, Role, Show, ToolCallKind,
@@ -12,6 +11,7 @@ use crate::protocol::openai_responses::request::read;
 use crate::protocol::report::{Mode, Severity};
 use crate::protocol::translate::{self, RequestOptions, TranslatedRequest};
 use crate::protocol::{Answer, Transcode as _};
+use crate::test_helpers::corpus::parse;
 
 fn to(protocol: Protocol, request: &Value) -> (Value, TranslatedRequest) {
     let options = RequestOptions { mode: Mode::Lenient, ..RequestOptions::default() };

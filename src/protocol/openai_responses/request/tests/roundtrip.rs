@@ -5,8 +5,9 @@ use std::fs;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{back, cases, parse};
+use super::back;
 use crate::protocol::openai_responses::request::{echo, read};
+use crate::test_helpers::corpus::{cases, parse};
 
 #[test]
 fn recorded_requests_come_back() {
