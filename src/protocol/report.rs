@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::json::{Cursor, JsonStr, Kind, Raw, push_pointer_step};
-use super::model::Rest;
+use super::model::{Rest, ServerState};
 
 /// Most losses that one report keeps; further ones are only counted.
 pub const MAX_LOSSES: usize = 256;
@@ -208,6 +208,22 @@ impl<'a> Reporter<'a> {
     /// request (`web_search` of Codex), whether or not they are needed.
     pub fn server_tool(&mut self, declaration: &Raw<'_>) {
         self.piece(declaration.as_str(), Severity::Degrade, "a tool that another vendor runs");
+    }
+
+    /// Reports what only the source's own vendor can recall, without which the prompt is another.
+    pub(super) fn server_state(&mut self, state: &ServerState<'_>) {
+        let ServerState { store: _, previous_response_id, conversation, cached_content } = state;
+        if let Some(id) = previous_response_id {
+            let reason = "the earlier conversation is at another vendor";
+            self.string(id, Severity::Fatal, reason);
+        }
+        if let Some(conversation) = conversation {
+            let reason = "the conversation is at another vendor";
+            self.piece(conversation.as_str(), Severity::Fatal, reason);
+        }
+        if let Some(cached) = cached_content {
+            self.string(cached, Severity::Fatal, "the cached prompt is at another vendor");
+        }
     }
 
     /// Reports members that only the source's own protocol knows. `null` and what is empty are

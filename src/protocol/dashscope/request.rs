@@ -19,7 +19,7 @@ mod messages;
 mod own;
 mod parameters;
 mod read;
-mod settings;
+mod thinking;
 mod tools;
 
 pub use read::read;

@@ -1,11 +1,12 @@
 //! Writes a request of another protocol.
 
 use super::own::{number, write_stop};
-use super::{is_multimodal, messages, settings, tools};
+use super::{is_multimodal, messages, thinking, tools};
 use crate::protocol::Target;
-use crate::protocol::json::{JsonStr, Number, ObjectWriter, Raw};
+use crate::protocol::json::{Number, ObjectWriter, Raw};
 use crate::protocol::model::Request;
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::response_format;
 
 /// Most answers to one request.
 const MAX_CANDIDATES: u64 = 4;
@@ -40,9 +41,9 @@ fn write_parameters(
     write_sampling(request, report, object);
     tools::write_foreign(request, object, report);
     if let Some(format) = &request.output {
-        settings::write_format(format, Some(report), object);
+        response_format::write(format, Some(report), object);
     }
-    settings::write_thinking(&request.reasoning, target, object, report);
+    thinking::write(&request.reasoning, target, object, report);
     if let Some(enabled) = request.logprobs.enabled {
         object.bool("logprobs", enabled);
     }
@@ -90,18 +91,12 @@ fn write_sampling(request: &Request<'_>, report: &mut Reporter<'_>, object: &mut
 
 /// What a request of another protocol says and DashScope cannot.
 fn report_others(request: &Request<'_>, report: &mut Reporter<'_>) {
-    let state = &request.state;
+    report.server_state(&request.state);
     let mut lost = |piece: Option<&str>, severity, reason| {
         if let Some(piece) = piece {
             report.piece(piece, severity, reason);
         }
     };
-    let previous = state.previous_response_id.as_ref().map(JsonStr::escaped);
-    lost(previous, Severity::Fatal, "the earlier conversation is at another vendor");
-    let conversation = state.conversation.as_ref().map(Raw::as_str);
-    lost(conversation, Severity::Fatal, "the conversation is at another vendor");
-    let cached = state.cached_content.as_ref().map(JsonStr::escaped);
-    lost(cached, Severity::Fatal, "the cached prompt is at another vendor");
     let mark = request.cache.as_ref().map(|mark| mark.0.as_str());
     lost(mark, Severity::Ignore, "cache marks stand on content in DashScope");
     let safety = request.safety.as_ref().map(Raw::as_str).filter(|raw| *raw != "[]");
@@ -114,7 +109,7 @@ fn report_others(request: &Request<'_>, report: &mut Reporter<'_>) {
     {
         lost(Some(word.escaped()), Severity::Ignore, "a setting of another vendor");
     }
-    if state.store == Some(true) {
+    if request.state.store == Some(true) {
         report.member("store", Severity::Ignore, "DashScope keeps no answers");
     }
     report.rest(&request.settings_rest);

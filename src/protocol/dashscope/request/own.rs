@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::{settings, tools};
+use super::tools;
 use crate::protocol::dashscope::content::{self, texts};
 use crate::protocol::dashscope::message;
 use crate::protocol::dashscope::wire::push;
@@ -10,6 +10,7 @@ use crate::protocol::json::{ArrayWriter, JsonStr, Number, ObjectWriter, push_str
 use crate::protocol::model::{
     Content, Instruction, Part, Place, ReasoningMode, Request, Rest, Role, Spelling, Turn,
 };
+use crate::protocol::response_format;
 use crate::protocol::wire::push_joined;
 
 pub(super) fn write(request: &Request<'_>, object: &mut ObjectWriter<'_>) {
@@ -141,7 +142,7 @@ fn write_parameters(request: &Request<'_>, object: &mut ObjectWriter<'_>) {
     write_sampling(request, object);
     tools::write_own(request, object);
     if let Some(format) = &request.output {
-        settings::write_format(format, None, object);
+        response_format::write(format, None, object);
     }
     if let Some(mode) = request.reasoning.mode {
         object.bool("enable_thinking", mode != ReasoningMode::Off);

@@ -1,9 +1,10 @@
 //! Reads `parameters`.
 
-use super::{settings, tools};
+use super::tools;
 use crate::protocol::json::{Cursor, JsonStr, Kind};
 use crate::protocol::model::{Effort, ReasoningMode, Request, Spelling};
 use crate::protocol::wire::Result;
+use crate::protocol::{response_format, sampling};
 
 /// Reads a member of `parameters`; what is not understood is kept.
 pub(super) fn read<'a>(
@@ -44,7 +45,7 @@ pub(super) fn read<'a>(
         }
         "tool_choice" => request.tool_choice = Some(tools::read_choice(c.raw()?)),
         "parallel_tool_calls" => request.parallel_tool_calls = Some(c.bool()?),
-        "response_format" => request.output = Some(settings::read_format(c.raw()?)),
+        "response_format" => request.output = Some(response_format::read(c.raw()?)),
         "enable_thinking" => {
             let on = c.bool()?;
             request.reasoning.mode = Some(if on { ReasoningMode::On } else { ReasoningMode::Off });
@@ -88,24 +89,12 @@ fn read_result_format<'a>(
 
 /// Reads a member that says how to sample; false for any other.
 fn read_sampling<'a>(request: &mut Request<'a>, name: &str, c: &mut Cursor<'a>) -> Result<bool> {
-    let sampling = &mut request.sampling;
-    let slot = match name {
-        "temperature" => &mut sampling.temperature,
-        "top_p" => &mut sampling.top_p,
-        "top_k" => &mut sampling.top_k,
-        "seed" => &mut sampling.seed,
-        "frequency_penalty" => &mut sampling.frequency_penalty,
-        "presence_penalty" => &mut sampling.presence_penalty,
-        "repetition_penalty" => &mut sampling.repetition_penalty,
-        "n" => &mut sampling.candidates,
-        "logit_bias" => {
-            sampling.logit_bias = Some(c.raw()?);
-            return Ok(true);
-        }
+    match name {
+        "n" => request.sampling.candidates = Some(c.number()?),
+        "logit_bias" => request.sampling.logit_bias = Some(c.raw()?),
         "stop" => return read_stop(request, c),
-        _ => return Ok(false),
-    };
-    *slot = Some(c.number()?);
+        _ => return sampling::read_number(request, name, c),
+    }
     Ok(true)
 }
 

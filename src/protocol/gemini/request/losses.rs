@@ -4,7 +4,7 @@ use crate::protocol::json::Number;
 use crate::protocol::model::Request;
 use crate::protocol::report::{Reporter, Severity};
 
-use Severity::{Degrade, Fatal, Ignore};
+use Severity::{Degrade, Ignore};
 
 /// Reports every top-level member of `request` that is not written.
 pub(super) fn report(request: &Request<'_>, report: &mut Reporter<'_>) {
@@ -43,19 +43,10 @@ fn sampling(request: &Request<'_>, report: &mut Reporter<'_>) {
 }
 
 fn state(request: &Request<'_>, report: &mut Reporter<'_>) {
-    let state = &request.state;
-    if state.store == Some(true) {
+    if request.state.store == Some(true) {
         report.member("store", Ignore, "Gemini keeps no answers");
     }
-    if let Some(id) = &state.previous_response_id {
-        report.string(id, Fatal, "the earlier conversation is not at hand");
-    }
-    if let Some(conversation) = &state.conversation {
-        report.piece(conversation.as_str(), Fatal, "the earlier conversation is not at hand");
-    }
-    if let Some(cached) = &state.cached_content {
-        report.string(cached, Fatal, "the cached prefix is at another vendor");
-    }
+    report.server_state(&request.state);
 }
 
 fn labels(request: &Request<'_>, report: &mut Reporter<'_>) {

@@ -7,6 +7,7 @@ use crate::protocol::model::{
 };
 use crate::protocol::openai_chat::content::Body;
 use crate::protocol::openai_chat::message::{Message, Said};
+use crate::protocol::{response_format, sampling};
 
 /// Reads a request. Texts, schemas and media are not copied.
 ///
@@ -60,7 +61,7 @@ fn read_member<'a>(
             tools::read_tool_choice(request, c)?;
         }
         "parallel_tool_calls" => request.parallel_tool_calls = Some(c.bool()?),
-        "response_format" => request.output = Some(settings::read_format(c)?),
+        "response_format" => request.output = Some(response_format::read(c.raw()?)),
         name @ ("max_completion_tokens" | "max_tokens") => {
             if request.max_output_tokens.is_some() {
                 request.rest.keep(key.clone(), c.raw()?);
@@ -116,29 +117,11 @@ fn read_sampling<'a>(
     name: &str,
     c: &mut Cursor<'a>,
 ) -> Result<bool, JsonError> {
-    let sampling = &mut request.sampling;
     match name {
-        "temperature" => sampling.temperature = Some(c.number()?),
-        "top_p" => sampling.top_p = Some(c.number()?),
-        "top_k" => sampling.top_k = Some(c.number()?),
-        "seed" => sampling.seed = Some(c.number()?),
-        "frequency_penalty" => sampling.frequency_penalty = Some(c.number()?),
-        "presence_penalty" => sampling.presence_penalty = Some(c.number()?),
-        "repetition_penalty" => sampling.repetition_penalty = Some(c.number()?),
-        "n" => sampling.candidates = Some(c.number()?),
-        "logit_bias" => sampling.logit_bias = Some(c.raw()?),
-        "stop" if c.kind()? == Kind::String => {
-            request.spelling.set(Spelling::PLAIN_STOP);
-            sampling.stop = Some(vec![c.string()?]);
-        }
-        "stop" => {
-            let stop = sampling.stop.insert(Vec::new());
-            c.array(|_, c| {
-                stop.push(c.string()?);
-                Ok(())
-            })?;
-        }
-        _ => return Ok(false),
+        "n" => request.sampling.candidates = Some(c.number()?),
+        "logit_bias" => request.sampling.logit_bias = Some(c.raw()?),
+        "stop" => sampling::read_stop(request, c)?,
+        _ => return sampling::read_number(request, name, c),
     }
     Ok(true)
 }

@@ -4,7 +4,7 @@ use super::{dialect, messages, settings, tools};
 use crate::protocol::json::{JsonStr, Number, ObjectWriter, Raw};
 use crate::protocol::model::{Request, Sampling, Show, Spelling};
 use crate::protocol::report::{Reporter, Severity};
-use crate::protocol::{Protocol, Target};
+use crate::protocol::{Protocol, Target, response_format};
 
 /// Most stop sequences that OpenAI takes.
 const MAX_STOPS: usize = 4;
@@ -40,7 +40,8 @@ pub fn write(
     tools::write_tools(request, &mut object, report);
     tools::write_choice(request, &mut object, report);
     if let Some(format) = &request.output {
-        settings::write_format(format, own, &mut object, report);
+        let foreign = (!own).then_some(&mut *report);
+        response_format::write(format, foreign, &mut object);
     }
     write_limit(request, target, &mut object);
     write_sampling(request, &mut object, report);
@@ -200,18 +201,12 @@ fn write_end_user(
 
 /// What a request of another protocol says and Chat cannot.
 fn report_others(request: &Request<'_>, report: &mut Reporter<'_>) {
-    let state = &request.state;
+    report.server_state(&request.state);
     let mut lost = |piece: Option<&str>, severity, reason| {
         if let Some(piece) = piece {
             report.piece(piece, severity, reason);
         }
     };
-    let previous = state.previous_response_id.as_ref().map(JsonStr::escaped);
-    lost(previous, Severity::Fatal, "the earlier conversation is at another vendor");
-    let conversation = state.conversation.as_ref().map(Raw::as_str);
-    lost(conversation, Severity::Fatal, "the conversation is at another vendor");
-    let cached = state.cached_content.as_ref().map(JsonStr::escaped);
-    lost(cached, Severity::Fatal, "the cached prompt is at another vendor");
     let mark = request.cache.as_ref().map(|mark| mark.0.as_str());
     lost(mark, Severity::Ignore, "no cache marks in Chat Completions");
     let safety = request.safety.as_ref().map(Raw::as_str);

@@ -1,28 +1,22 @@
 //! What a request of another protocol says and Responses cannot.
 
-use crate::protocol::json::{JsonStr, Raw};
+use crate::protocol::json::Raw;
 use crate::protocol::model::{CacheMark, Content, Request, Role};
 use crate::protocol::report::{Reporter, Severity};
 
 pub(super) fn report(request: &Request<'_>, report: &mut Reporter<'_>) {
     report_sampling(request, report);
-    let state = &request.state;
+    report.server_state(&request.state);
     let mut lost = |piece: Option<&str>, severity, reason| {
         if let Some(piece) = piece {
             report.piece(piece, severity, reason);
         }
     };
-    let previous = state.previous_response_id.as_ref().map(JsonStr::escaped);
-    lost(previous, Severity::Fatal, "the earlier conversation is at another vendor");
-    let conversation = state.conversation.as_ref().map(Raw::as_str);
-    lost(conversation, Severity::Fatal, "the conversation is at another vendor");
-    let cached = state.cached_content.as_ref().map(JsonStr::escaped);
-    lost(cached, Severity::Fatal, "the cached prompt is at another vendor");
     let mark = request.cache.as_ref().map(|CacheMark(mark)| mark.as_str());
     lost(mark, Severity::Ignore, "no cache marks in Responses");
     let safety = request.safety.as_ref().map(Raw::as_str);
     lost(safety, Severity::Degrade, "safety settings of another vendor");
-    if state.store == Some(true) {
+    if request.state.store == Some(true) {
         report.member("store", Severity::Ignore, "the answer is not kept at the vendor");
     }
     report_prefill(request, report);

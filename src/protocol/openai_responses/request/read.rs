@@ -2,6 +2,7 @@ use super::{history, settings, tools};
 use crate::protocol::Protocol;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind};
 use crate::protocol::model::{Request, Spelling};
+use crate::protocol::sampling;
 
 /// Reads a request. Texts, schemas and media are not copied.
 ///
@@ -70,43 +71,14 @@ fn read_member<'a>(
         "metadata" => request.metadata = Some(c.raw()?),
         "service_tier" => request.service_tier = Some(c.string()?),
         "prompt_cache_key" => request.cache_key = Some(c.string()?),
+        // OpenAI knows only two of these here, but other vendors of this protocol take them from a
+        // caller who knows.
+        "stop" => sampling::read_stop(request, c)?,
         _ => {
-            if !read_sampling(request, name, c)? {
+            if !sampling::read_number(request, name, c)? {
                 request.rest.keep(key.clone(), c.raw()?);
             }
         }
     }
     Ok(())
-}
-
-/// Reads a member that says how to sample; false for any other. OpenAI knows only the first two
-/// here, but other vendors of this protocol take them from a caller who knows.
-fn read_sampling<'a>(
-    request: &mut Request<'a>,
-    name: &str,
-    c: &mut Cursor<'a>,
-) -> Result<bool, JsonError> {
-    let sampling = &mut request.sampling;
-    match name {
-        "temperature" => sampling.temperature = Some(c.number()?),
-        "top_p" => sampling.top_p = Some(c.number()?),
-        "top_k" => sampling.top_k = Some(c.number()?),
-        "seed" => sampling.seed = Some(c.number()?),
-        "frequency_penalty" => sampling.frequency_penalty = Some(c.number()?),
-        "presence_penalty" => sampling.presence_penalty = Some(c.number()?),
-        "repetition_penalty" => sampling.repetition_penalty = Some(c.number()?),
-        "stop" if c.kind()? == Kind::String => {
-            request.spelling.set(Spelling::PLAIN_STOP);
-            sampling.stop = Some(vec![c.string()?]);
-        }
-        "stop" => {
-            let stop = sampling.stop.insert(Vec::new());
-            c.array(|_, c| {
-                stop.push(c.string()?);
-                Ok(())
-            })?;
-        }
-        _ => return Ok(false),
-    }
-    Ok(true)
 }

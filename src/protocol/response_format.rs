@@ -1,19 +1,18 @@
-//! The form of the answer, and how much to think.
+//! The form of the answer as Chat asks for it, and DashScope as well: `response_format`.
 
-use crate::protocol::Target;
-use crate::protocol::ThinkingScale;
-use crate::protocol::json::{JsonStr, Kind, ObjectWriter, Raw};
-use crate::protocol::model::{Effort, OutputFormat, Reasoning, ReasoningMode, Rest, Show};
-use crate::protocol::report::{Reporter, Severity};
+use super::json::{JsonStr, Kind, ObjectWriter, Raw};
+use super::model::{OutputFormat, Rest};
+use super::report::{Reporter, Severity};
+use super::wire::{write_opt_raw, write_opt_str};
 
-const FORMAT: &str = "response_format";
+const NAME: &str = "response_format";
 
-/// Reads `response_format`.
-pub(super) fn read_format(raw: Raw<'_>) -> OutputFormat<'_> {
-    known_format(&raw).unwrap_or(OutputFormat::Other(raw))
+/// Reads `response_format`. What is not wholly understood is kept as it stood.
+pub(super) fn read(raw: Raw<'_>) -> OutputFormat<'_> {
+    known(&raw).unwrap_or(OutputFormat::Other(raw))
 }
 
-fn known_format<'a>(raw: &Raw<'a>) -> Option<OutputFormat<'a>> {
+fn known<'a>(raw: &Raw<'a>) -> Option<OutputFormat<'a>> {
     let mut kind = JsonStr::default();
     let (mut schema, mut more) = (None, false);
     let walked = raw.source_cursor()?.object(|key, c| {
@@ -53,22 +52,22 @@ fn named_schema<'a>(raw: &Raw<'a>) -> Option<OutputFormat<'a>> {
 }
 
 /// Writes `response_format`; `report` is there for a request of another protocol.
-pub(super) fn write_format(
+pub(super) fn write(
     format: &OutputFormat<'_>,
     report: Option<&mut Reporter<'_>>,
     object: &mut ObjectWriter<'_>,
 ) {
     match (format, report) {
-        (OutputFormat::Text, _) => object.object(FORMAT, |it| it.plain("type", "text")),
+        (OutputFormat::Text, _) => object.object(NAME, |it| it.plain("type", "text")),
         (OutputFormat::JsonObject, _) => {
-            object.object(FORMAT, |it| it.plain("type", "json_object"));
+            object.object(NAME, |it| it.plain("type", "json_object"));
         }
-        (OutputFormat::Other(raw), None) => object.raw(FORMAT, raw),
+        (OutputFormat::Other(raw), None) => object.raw(NAME, raw),
         (OutputFormat::Other(raw), Some(report)) => {
             report.piece(raw.as_str(), Severity::Degrade, "an unknown output format");
         }
         (OutputFormat::JsonSchema { name, schema, strict, description, rest }, report) => {
-            object.object(FORMAT, |it| {
+            object.object(NAME, |it| {
                 it.plain("type", "json_schema");
                 it.object("json_schema", |inner| {
                     match name {
@@ -77,12 +76,8 @@ pub(super) fn write_format(
                         None if report.is_some() => inner.plain("name", "response"),
                         None => {}
                     }
-                    if let Some(description) = description {
-                        inner.str("description", description);
-                    }
-                    if let Some(schema) = schema {
-                        inner.raw("schema", schema);
-                    }
+                    write_opt_str(inner, "description", description.as_ref());
+                    write_opt_raw(inner, "schema", schema.as_ref());
                     if let Some(strict) = strict {
                         inner.bool("strict", *strict);
                     }
@@ -94,37 +89,4 @@ pub(super) fn write_format(
             });
         }
     }
-}
-
-/// Writes how much to think for a request of another protocol. A word becomes a budget by the
-/// target's table, or goes as it is where the model wants words.
-pub(super) fn write_thinking(
-    reasoning: &Reasoning<'_>,
-    target: &Target,
-    object: &mut ObjectWriter<'_>,
-    report: &mut Reporter<'_>,
-) {
-    let Reasoning { mode, effort, budget, show, rest } = reasoning;
-    let tokens = budget.as_ref().and_then(crate::protocol::json::Number::as_u64);
-    let off = *mode == Some(ReasoningMode::Off)
-        || *effort == Some(Effort::None)
-        || (mode.is_none() && effort.is_none() && tokens == Some(0));
-    if off {
-        object.bool("enable_thinking", false);
-    } else if mode.is_some() || effort.is_some() || budget.is_some() {
-        object.bool("enable_thinking", true);
-        match (budget, effort) {
-            (Some(budget), _) if tokens.is_some() => object.number("thinking_budget", budget),
-            (_, Some(effort)) if target.thinking == ThinkingScale::Words => {
-                object.plain("reasoning_effort", effort.as_str());
-            }
-            (_, Some(effort)) => object.u64("thinking_budget", target.budget_of(*effort)),
-            // Gemini's -1: as much as it takes.
-            (_, None) => {}
-        }
-    }
-    if matches!(show, Some(Show::Hidden | Show::Summary)) {
-        report.member("thinking", Severity::Ignore, "the upstream decides what thinking it shows");
-    }
-    report.rest(rest);
 }
