@@ -32,6 +32,7 @@ pub mod request;
 pub mod response;
 pub mod stream;
 
+mod calls;
 mod content;
 mod finish;
 mod message;

@@ -3,7 +3,7 @@
 use super::chunk::CallDelta;
 use super::reader::{Broken, Step};
 use crate::protocol::model::{Seal, ToolCallKind};
-use crate::protocol::openai_chat::message::thought_signature;
+use crate::protocol::openai_chat::calls::thought_signature;
 
 /// Most tool calls of one stream. A stream with more fails.
 pub const MAX_TOOL_CALLS: usize = 1024;

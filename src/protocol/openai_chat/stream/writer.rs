@@ -8,8 +8,8 @@ use crate::protocol::model::{
     ApiError, Delta, FaultKind, PartStart, Rest, Seal, Stop, StopReason, StreamEvent, ToolCallKind,
     Usage,
 };
+use crate::protocol::openai_chat::calls::{arguments_word, kind_word, write_extra};
 use crate::protocol::openai_chat::finish::{self, Shape};
-use crate::protocol::openai_chat::message::{kind_word, write_extra};
 use crate::protocol::openai_chat::reasoning::write_seal;
 use crate::protocol::openai_chat::response::{is_logprobs, refusal_words};
 use crate::protocol::openai_chat::{fault, tokens};
@@ -409,11 +409,4 @@ fn next(count: &mut u64) -> u64 {
     let nth = *count;
     *count += 1;
     nth
-}
-
-fn arguments_word(kind: ToolCallKind) -> &'static str {
-    match kind {
-        ToolCallKind::Function => "arguments",
-        ToolCallKind::Custom => "input",
-    }
 }
