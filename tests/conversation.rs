@@ -8,7 +8,7 @@
 mod caller;
 #[path = "conversation/script.rs"]
 mod script;
-#[path = "conversation/vendor.rs"]
+#[path = "conversation/vendor/mod.rs"]
 mod vendor;
 #[path = "conversation/wire.rs"]
 mod wire;
