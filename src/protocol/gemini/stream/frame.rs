@@ -1,11 +1,11 @@
-//! What stands around every piece of a stream.
+//! The pieces of a stream: what stands around every one of them, and those of parts.
 
 use bytes::BytesMut;
 use memchr::memchr2;
 
 use crate::protocol::Answer;
 use crate::protocol::gemini::response;
-use crate::protocol::json::JsonStr;
+use crate::protocol::json::{ArrayWriter, JsonStr, push_u64};
 use crate::protocol::model::Rest;
 
 /// Members that every piece has anyway.
@@ -68,10 +68,12 @@ impl Frame {
         self.start = out.len();
     }
 
-    /// Writes the members that all pieces end with, behind others.
-    pub(super) fn tail(&mut self, out: &mut BytesMut) {
+    /// Closes a piece inside its object, behind members of its own.
+    pub(super) fn close_object(&mut self, out: &mut BytesMut) {
         out.extend_from_slice(&self.tail);
         out.extend_from_slice(&std::mem::take(&mut self.once));
+        out.extend_from_slice(b"}");
+        self.close(out);
     }
 
     /// Closes a piece, behind its object. Values that stand in it as they stood may hold line ends,
@@ -84,6 +86,48 @@ impl Frame {
             piece[at] = b' ';
         }
         out.extend_from_slice(if self.array { b"\n" } else { b"\r\n\r\n" });
+    }
+
+    /// Writes a piece of words; `text` is escaped.
+    pub(super) fn words(
+        &mut self,
+        candidate: usize,
+        text: &str,
+        thought: bool,
+        out: &mut BytesMut,
+    ) {
+        self.open_parts(out);
+        let mark = if thought { "\",\"thought\":true}]" } else { "\"}]" };
+        for piece in ["[{\"text\":\"", text, mark] {
+            out.extend_from_slice(piece.as_bytes());
+        }
+        self.close_parts(candidate, out);
+    }
+
+    /// Writes a piece with these parts.
+    pub(super) fn parts(
+        &mut self,
+        candidate: usize,
+        out: &mut BytesMut,
+        fill: impl FnOnce(&mut ArrayWriter<'_>),
+    ) {
+        self.open_parts(out);
+        let mut parts = ArrayWriter::begin(out);
+        fill(&mut parts);
+        parts.end();
+        self.close_parts(candidate, out);
+    }
+
+    fn open_parts(&mut self, out: &mut BytesMut) {
+        self.open(out);
+        out.extend_from_slice(b"{\"candidates\":[{\"content\":{\"parts\":");
+    }
+
+    fn close_parts(&mut self, candidate: usize, out: &mut BytesMut) {
+        out.extend_from_slice(b",\"role\":\"model\"},\"index\":");
+        push_u64(out, candidate as u64);
+        out.extend_from_slice(b"}]");
+        self.close_object(out);
     }
 
     /// Ends the stream.

@@ -8,7 +8,7 @@ use super::open::{Kind, Open, is_ours};
 use crate::protocol::gemini::finish::Seen;
 use crate::protocol::gemini::part_writer::PartWriter;
 use crate::protocol::gemini::{fault, response, tokens};
-use crate::protocol::json::{ArrayWriter, JsonStr, ObjectWriter, Raw, push_u64};
+use crate::protocol::json::{ArrayWriter, JsonStr, ObjectWriter, Raw};
 use crate::protocol::model::{
     ApiError, Content, Delta, FaultKind, Part, PartStart, Rest, Stop, StopReason, StreamEvent,
     ToolArguments, Usage,
@@ -273,37 +273,19 @@ impl Writer {
         if text.is_empty() {
             return;
         }
-        self.open_piece(at, out);
-        let mark = if thought { "\",\"thought\":true}]" } else { "\"}]" };
-        for piece in ["[{\"text\":\"", text, mark] {
-            out.extend_from_slice(piece.as_bytes());
-        }
-        self.close_piece(at, out);
+        self.show(at);
+        self.frame.words(at, text, thought, out);
     }
 
     /// Writes a piece with these parts.
     fn piece(&mut self, at: usize, out: &mut BytesMut, fill: impl FnOnce(&mut ArrayWriter<'_>)) {
-        self.open_piece(at, out);
-        let mut parts = ArrayWriter::begin(out);
-        fill(&mut parts);
-        parts.end();
-        self.close_piece(at, out);
+        self.show(at);
+        self.frame.parts(at, out, fill);
     }
 
-    fn open_piece(&mut self, at: usize, out: &mut BytesMut) {
+    fn show(&mut self, at: usize) {
         self.settle();
         self.candidates[at].shown = true;
-        self.frame.open(out);
-        out.extend_from_slice(b"{\"candidates\":[{\"content\":{\"parts\":");
-    }
-
-    fn close_piece(&mut self, at: usize, out: &mut BytesMut) {
-        out.extend_from_slice(b",\"role\":\"model\"},\"index\":");
-        push_u64(out, at as u64);
-        out.extend_from_slice(b"}]");
-        self.frame.tail(out);
-        out.extend_from_slice(b"}");
-        self.frame.close(out);
     }
 
     /// Id and model, where no start has told them.
@@ -327,9 +309,7 @@ impl Writer {
                 object.raw("logprobsResult", raw);
             });
         });
-        self.frame.tail(out);
-        out.extend_from_slice(b"}");
-        self.frame.close(out);
+        self.frame.close_object(out);
     }
 
     fn stop(&mut self, candidate: u32, stop: Stop<'_>, rest: Rest<'_>, out: &mut BytesMut) {
@@ -390,9 +370,7 @@ impl Writer {
             Some(usage) => tokens::write(&mut object, usage, native),
             None => tokens::write(&mut object, &Usage::default(), native),
         }
-        self.frame.tail(out);
-        out.extend_from_slice(b"}");
-        self.frame.close(out);
+        self.frame.close_object(out);
         self.finish(out);
     }
 
