@@ -110,6 +110,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn it_shows_the_channels_of_a_file_without_their_keys() {
+        let path = std::env::temp_dir().join(format!("gateway-banner-{}.json", std::process::id()));
+        let file = r#"{"upstream": [{"id": "a", "name": "Main", "serviceType": "openai",
+            "baseUrl": "https://h", "apiKeys": ["sk-secret-1", "sk-secret-2"]}]}"#;
+        std::fs::write(&path, file).unwrap();
+        let text = banner(&[("CONFIG_FILE", path.to_str().unwrap())]).await;
+        std::fs::remove_file(&path).unwrap();
+        assert!(text.contains("Main: openai-chat, 2 key(s), active"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[tokio::test]
     async fn it_shows_no_secret() {
         let text = banner(&[
             ("PROXY_ACCESS_KEY", "access-key-of-the-proxy"),

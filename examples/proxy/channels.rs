@@ -97,8 +97,8 @@ impl Routing {
         demotions: &Demotions,
     ) -> Result<Self, Box<dyn Error>> {
         let (keys, mut list, mut lines) = (KeyPools::new(), Vec::new(), Vec::new());
-        for (of_file, balance, callers) in lists(config) {
-            for (place, described) in of_file.iter().enumerate() {
+        for List { described, balance, callers } in lists(config) {
+            for (place, described) in described.iter().enumerate() {
                 let demotions = demotions.clone();
                 let rules = key_pool::Settings::new(&*described.id)
                     .strategy(strategy(balance))
@@ -170,21 +170,39 @@ fn load(file: &ConfigFile) -> Result<Config, ConfigError> {
     Ok(loaded.config)
 }
 
-/// Each list of the file, how its keys take turns, and whom it serves; nobody else where `None`.
-fn lists(config: &Config) -> [(&[ChannelConfig], LoadBalance, Option<Vec<Protocol>>); 3] {
-    let own = [
-        (Protocol::OpenAiResponses, &config.responses_upstream),
-        (Protocol::Gemini, &config.gemini_upstream),
-    ];
-    let is_elsewhere =
-        |protocol: &Protocol| own.iter().any(|(own, list)| own == protocol && !list.is_empty());
+/// One of the lists of the file.
+struct List<'a> {
+    described: &'a [ChannelConfig],
+    /// How the keys of each take turns.
+    balance: LoadBalance,
+    /// Whom they serve; `None` for all, and for paths of no protocol.
+    callers: Option<Vec<Protocol>>,
+}
+
+fn lists(config: &Config) -> [List<'_>; 3] {
+    let (responses, gemini) = (&*config.responses_upstream, &*config.gemini_upstream);
+    let is_elsewhere = |protocol: &Protocol| match protocol {
+        Protocol::OpenAiResponses => !responses.is_empty(),
+        Protocol::Gemini => !gemini.is_empty(),
+        _ => false,
+    };
     let common: Vec<_> = Protocol::ALL.into_iter().filter(|one| !is_elsewhere(one)).collect();
-    // Those who serve all also serve paths of no protocol.
-    let common = (common.len() < Protocol::ALL.len()).then_some(common);
     [
-        (&*config.upstream, config.load_balance, common),
-        (&*config.responses_upstream, config.responses_balance(), Some(vec![own[0].0])),
-        (&*config.gemini_upstream, config.gemini_balance(), Some(vec![own[1].0])),
+        List {
+            described: &config.upstream,
+            balance: config.load_balance,
+            callers: (common.len() < Protocol::ALL.len()).then_some(common),
+        },
+        List {
+            described: responses,
+            balance: config.responses_balance(),
+            callers: Some(vec![Protocol::OpenAiResponses]),
+        },
+        List {
+            described: gemini,
+            balance: config.gemini_balance(),
+            callers: Some(vec![Protocol::Gemini]),
+        },
     ]
 }
 

@@ -342,6 +342,28 @@ async fn fuzzy_files_move_on_whatever_is_said() {
 }
 
 #[tokio::test]
+async fn callers_get_the_words_of_the_last_upstream_that_failed() {
+    let mut running = JoinSet::new();
+    let (first, last) = (r#"{"error":{"message":"first"}}"#, r#"{"error":{"message":"last"}}"#);
+    let first = fixed(&mut running, 500, first, Duration::ZERO).await;
+    let second = fixed(&mut running, 503, last, Duration::ZERO).await;
+    let gone = "http://127.0.0.1:9";
+    for (urls, status, words) in [
+        ([&*first, &*second], 503, "last"),
+        // One that said nothing tells less.
+        ([&*first, gone], 500, "first"),
+        ([gone, gone], 503, "tried a: transport, b: transport"),
+    ] {
+        let channels = [channel("a", urls[0], &["k"]), channel("b", urls[1], &["k"])];
+        let proxy = Proxy::of_file(&json!({"upstream": channels}), &[]).await;
+        let (answered, answer) = proxy.post("/v1/chat/completions", &chat(false)).await;
+        assert_eq!(answered.as_u16(), status, "{answer}");
+        assert!(answer.contains(words), "{answer}");
+        assert_eq!(proxy.attempts().await, 2);
+    }
+}
+
+#[tokio::test]
 async fn conversations_are_kept_by_the_gateway() {
     let proxy = Proxy::start(&[("DEMO_PACE_MS", "0")]).await;
     let (_, first) = proxy.post("/v1/responses", &json!({"model": "demo", "input": "ping"})).await;
@@ -411,5 +433,6 @@ async fn a_named_file_is_made() {
     assert!(path.exists());
     let (status, answer) = proxy.post("/v1/chat/completions", &chat(false)).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
+    assert!(answer.contains("NO_UPSTREAM"), "{answer}");
     assert!(!proxy.running.is_empty());
 }

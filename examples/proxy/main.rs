@@ -7,6 +7,7 @@
 mod admin;
 mod banner;
 mod channels;
+mod custom_headers;
 mod demo;
 #[cfg(test)]
 mod demo_tests;

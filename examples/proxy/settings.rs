@@ -31,15 +31,12 @@
 //! | `LOG_LEVEL`, `RUST_LOG` | `info` | the second is a filter, and wins |
 //! | `DEMO_PACE_MS` | 30 | wait before each word of the demo's streams |
 
-use std::fs;
-use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
+use http::{HeaderMap, HeaderValue};
 use tower_llm_gateway::context::{BadUpstream, ModelMap, Upstream};
 use tower_llm_gateway::layer::limit::Rate;
 use tower_llm_gateway::protocol::Protocol;
@@ -48,12 +45,12 @@ use tower_llm_gateway::protocol::profile::Profiles;
 use tower_llm_gateway::secret::Secret;
 use tower_llm_gateway::upstream::Proxies;
 
+use crate::custom_headers::custom_headers;
 use crate::environment::{BadSetting, Environment};
 
 const DEFAULT_HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const DEFAULT_PORT: u16 = 8088;
 const DEFAULT_MAX_REQUEST_MB: usize = 50;
-const DEFAULT_HEADERS_FILE: &str = "env/.env.headers.json";
 const DEFAULT_CONFIG_FILE: &str = ".config/config.json";
 const DEFAULT_RATE: NonZeroU32 = NonZeroU32::new(100).expect("it is not 0");
 const DEFAULT_RATE_WINDOW_MS: u64 = 60_000;
@@ -370,46 +367,6 @@ fn models(text: &str) -> Option<ModelMap> {
         (!from.is_empty() && !to.is_empty()).then(|| (from.to_owned(), to.to_owned()))
     };
     text.split(',').map(pair).collect()
-}
-
-/// Headers for the upstream from a JSON file. Whatever is wrong with it leaves a warning, and the
-/// proxy starts: these headers are an extra.
-fn custom_headers(env: &Environment, warnings: &mut Vec<String>) -> HeaderMap {
-    let configured = env.text("CUSTOM_HEADERS_FILE");
-    let path = configured.unwrap_or(DEFAULT_HEADERS_FILE);
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound && configured.is_none() => {
-            return HeaderMap::new();
-        }
-        Err(error) => {
-            warnings.push(format!("no custom headers, cannot read {path}: {error}"));
-            return HeaderMap::new();
-        }
-    };
-    let Ok(Value::Object(members)) = serde_json::from_str(&text) else {
-        warnings.push(format!("no custom headers, {path} is not a JSON object"));
-        return HeaderMap::new();
-    };
-    let mut headers = HeaderMap::new();
-    for (name, value) in members.iter().filter(|(name, _)| !name.starts_with("__")) {
-        match header(name, value) {
-            Some((name, value)) => drop(headers.insert(name, value)),
-            None => warnings.push(format!("custom header {name:?} of {path} is not valid")),
-        }
-    }
-    headers
-}
-
-fn header(name: &str, value: &Value) -> Option<(HeaderName, HeaderValue)> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(_) | Value::Bool(_) => value.to_string(),
-        Value::Null | Value::Array(_) | Value::Object(_) => return None,
-    };
-    let mut value = HeaderValue::from_str(&text).ok()?;
-    value.set_sensitive(true);
-    Some((name.parse().ok()?, value))
 }
 
 #[cfg(test)]

@@ -23,8 +23,9 @@
 //! A JSON object of lists of channels: `upstream` for callers of Messages, Chat Completions and
 //! DashScope, `responsesUpstream` for those of Responses, `geminiUpstream` for those of Gemini;
 //! where one of the latter two is empty, its callers are served by `upstream`. Beside each stands
-//! how it is balanced: `loadBalance`, `responsesLoadBalance`, `geminiLoadBalance`. Members that
-//! nobody here knows are kept.
+//! how the keys of a channel take turns: `loadBalance`, `responsesLoadBalance`,
+//! `geminiLoadBalance`, each `failover`, `round-robin` or `random`. Members that nobody here knows
+//! are kept.
 //!
 //! | member of a channel | default | |
 //! |---|---|---|
@@ -76,17 +77,17 @@ pub const MAX_KEYS: usize = 10_000;
 pub struct Config {
     /// For callers of Messages, Chat Completions and DashScope.
     pub upstream: Vec<ChannelConfig>,
-    /// How these are balanced.
+    /// How the keys of these take turns.
     pub load_balance: LoadBalance,
     /// For callers of Responses.
     pub responses_upstream: Vec<ChannelConfig>,
-    /// How these are balanced; absent as `load_balance`.
+    /// How the keys of these take turns; absent as `load_balance`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub responses_load_balance: Option<LoadBalance>,
     /// For callers of Gemini.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gemini_upstream: Vec<ChannelConfig>,
-    /// How these are balanced; absent as `load_balance`.
+    /// How the keys of these take turns; absent as `load_balance`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gemini_load_balance: Option<LoadBalance>,
     /// Whether every failed answer moves on to the next channel, whatever its status says. Default
@@ -137,13 +138,13 @@ impl Config {
         check::check(config)
     }
 
-    /// How channels for callers of Responses are balanced.
+    /// How the keys of channels for callers of Responses take turns.
     #[must_use]
     pub fn responses_balance(&self) -> LoadBalance {
         self.responses_load_balance.unwrap_or(self.load_balance)
     }
 
-    /// How channels for callers of Gemini are balanced.
+    /// How the keys of channels for callers of Gemini take turns.
     #[must_use]
     pub fn gemini_balance(&self) -> LoadBalance {
         self.gemini_load_balance.unwrap_or(self.load_balance)
