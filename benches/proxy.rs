@@ -25,11 +25,15 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceBuilder;
-use tower_llm_gateway::context::Upstream;
+use tower_llm_gateway::context::{ChannelId, Upstream};
+use tower_llm_gateway::layer::channel::{Channel, Channels};
+use tower_llm_gateway::layer::key_pool::{KeyPool, KeyPools};
+use tower_llm_gateway::layer::limit::Concurrency;
 use tower_llm_gateway::protocol::Protocol;
 use tower_llm_gateway::upstream::HttpUpstream;
 use tower_llm_gateway::{
-    ApiKeyAuthLayer, BoxError, CatchErrorLayer, HopByHopFilterLayer, ProviderTranslateLayer,
+    ApiKeyAuthLayer, BoxError, CatchErrorLayer, ChannelLayer, FailoverLayer, FirstEventLayer,
+    HopByHopFilterLayer, KeyPoolLayer, LimitLayer, ProviderTranslateLayer, SessionLayer,
     StatsLayer, SystemPromptLayer,
 };
 
@@ -42,21 +46,23 @@ const STREAMS: usize = 32;
 enum Proxy {
     Floor,
     Pass,
+    Armed,
     Translate,
 }
 
 impl Proxy {
-    const ALL: [Self; 3] = [Self::Floor, Self::Pass, Self::Translate];
+    const ALL: [Self; 4] = [Self::Floor, Self::Pass, Self::Armed, Self::Translate];
 
     fn name(self) -> &'static str {
         match self {
             Self::Floor => "bare hyper",
             Self::Pass => "layers, pass",
+            Self::Armed => "all layers, failover armed",
             Self::Translate => "layers, Messages to Chat",
         }
     }
 
-    /// The floor and the passing layers carry Chat; the caller of the third speaks Messages.
+    /// All carry Chat, but for the last one, whose caller speaks Messages.
     fn path(self) -> &'static str {
         if self == Self::Translate { "/v1/messages" } else { "/v1/chat/completions" }
     }
@@ -131,6 +137,12 @@ fn print_table(title: &str, unit: &str, proxies: &[Running], samples: &[Vec<Samp
             first / floor[2],
         );
     }
+    let rate = |proxy| {
+        let place = proxies.iter().position(|running| running.proxy == proxy);
+        place.map_or(f64::NAN, |at| median(&samples[at], columns[0]))
+    };
+    let ratio = rate(Proxy::Armed) / rate(Proxy::Pass);
+    println!("all layers, failover armed, to the passing layers alone: {ratio:.2} (goal 0.80)");
 }
 
 /// A proxy on a thread of its own.
@@ -162,6 +174,7 @@ fn serve(proxy: Proxy, upstream: SocketAddr) -> Running {
             match proxy {
                 Proxy::Floor => accept(listener, floor(upstream)).await,
                 Proxy::Pass | Proxy::Translate => accept(listener, layers(upstream)).await,
+                Proxy::Armed => accept(listener, all_layers(upstream)).await,
             }
         });
     });
@@ -212,6 +225,40 @@ fn layers(
             upstream.expect("a good URL").key("upstream-key").expect("a good key"),
         ))
         .layer(HopByHopFilterLayer::new())
+        .layer(CatchErrorLayer::new())
+        .service(HttpUpstream::default())
+}
+
+/// All layers, with two channels of ten keys each, so that every answer is held until it has begun
+/// well.
+fn all_layers(
+    address: SocketAddr,
+) -> impl tower::Service<
+    Request<Incoming>,
+    Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static>,
+    Error = Infallible,
+    Future = impl Send,
+> + Clone
++ Send {
+    let pools = KeyPools::new();
+    let channels = ["first", "second"].map(|id| {
+        let keys = (0..10).map(|number| format!("{id}-upstream-key-{number}"));
+        pools.set(ChannelId::new(id), KeyPool::new(keys).expect("good keys"));
+        let upstream = Upstream::new(&format!("http://{address}"), Protocol::OpenAiChat);
+        Channel::new(id, upstream.expect("a good URL"))
+    });
+    ServiceBuilder::new()
+        .layer(StatsLayer::new())
+        .layer(ApiKeyAuthLayer::new(["bench-key"]).expect("a good key"))
+        .layer(LimitLayer::new().concurrency(Concurrency::new(1000)).max_body_bytes(50 << 20))
+        .layer(SystemPromptLayer::claude_code("bench", false))
+        .layer(SessionLayer::new())
+        .layer(FailoverLayer::new())
+        .layer(ChannelLayer::new(Channels::new(channels).expect("two names")))
+        .layer(KeyPoolLayer::by_channel(pools))
+        .layer(ProviderTranslateLayer::from_context())
+        .layer(HopByHopFilterLayer::new())
+        .layer(FirstEventLayer::new())
         .layer(CatchErrorLayer::new())
         .service(HttpUpstream::default())
 }

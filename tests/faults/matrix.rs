@@ -278,3 +278,33 @@ async fn every_fault_has_its_end() {
     }
     assert!(wrong.is_empty(), "{} cells, of which these are wrong:\n{wrong}", cells.len());
 }
+
+#[tokio::test]
+async fn a_connection_serves_one_whole_answer_after_the_other() {
+    const ANSWERS: usize = 5;
+    let mut more = String::new();
+    for column in Column::all().filter(|column| !column.armed) {
+        let asked = Asked { protocol: column.upstream, stream: column.stream };
+        let vendor = Vendor::start(asked.answers());
+        let way = Way {
+            id: "good",
+            url: vendor.url(),
+            protocol: column.upstream,
+            keys: 1,
+            connection: Connection::default(),
+        };
+        let gateway = Gateway::start(Rules::default(), vec![way]).await;
+        let client = client();
+        for _ in 0..ANSWERS {
+            let request = column.caller.request(&gateway.url, CALLER_KEY, column.stream);
+            let response = client.request(request).await.unwrap();
+            assert_eq!(column.caller.judge(response, &WORDS.concat()).await, Got::Whole);
+            gateway.at_rest().await.unwrap();
+        }
+        if vendor.accepted() > 1 {
+            writeln!(more, "{}, stream {}: {}", column.pair, column.stream, vendor.accepted())
+                .unwrap();
+        }
+    }
+    assert_eq!(more, "");
+}

@@ -44,6 +44,7 @@ impl Moods {
 struct Counts {
     requests: AtomicUsize,
     open: AtomicUsize,
+    accepted: AtomicUsize,
     written: AtomicU64,
 }
 
@@ -94,6 +95,11 @@ impl Vendor {
         self.counts.requests.load(Ordering::SeqCst)
     }
 
+    /// Connections there were.
+    pub(crate) fn accepted(&self) -> usize {
+        self.counts.accepted.load(Ordering::SeqCst)
+    }
+
     /// Connections that are open.
     pub(crate) fn open(&self) -> usize {
         self.counts.open.load(Ordering::SeqCst)
@@ -117,6 +123,7 @@ async fn accept(listener: TcpListener, moods: Arc<Moods>, counts: Arc<Counts>) {
         let Ok((mut stream, _)) = listener.accept().await else { continue };
         stream.set_nodelay(true).unwrap();
         counts.open.fetch_add(1, Ordering::SeqCst);
+        counts.accepted.fetch_add(1, Ordering::SeqCst);
         let (moods, counts) = (moods.clone(), counts.clone());
         connections.spawn(async move {
             // However it ends, the connection is closed.
