@@ -55,13 +55,15 @@ impl<K: Hash + Eq + Clone, V> Lru<K, V> {
         V: Clone,
     {
         self.with(|entries, now| {
-            let (mut key, mut found) = (key, Vec::new());
-            while let Some(value) =
-                key.filter(|_| found.len() < most).and_then(|key| entries.get(&key, now))
-            {
-                key = next(value);
-                found.push(value.clone());
+            let (mut key, mut keys, mut found) = (key, Vec::new(), Vec::new());
+            while let Some(this) = key.filter(|_| found.len() < most) {
+                let Some(entry) = entries.map.get(&this) else { break };
+                key = next(&entry.value);
+                found.push(entry.value.clone());
+                keys.push(this);
             }
+            // Whoever goes on names the first: it stays longest.
+            keys.iter().rev().for_each(|key| entries.touch(key, now));
             found
         })
     }
@@ -137,15 +139,14 @@ impl<K, V> Default for Entries<K, V> {
 }
 
 impl<K: Hash + Eq + Clone, V> Entries<K, V> {
-    /// A value, which is used by that.
-    fn get(&mut self, key: &K, now: Duration) -> Option<&V> {
-        let entry = self.map.get_mut(key)?;
+    /// Counts as used now.
+    fn touch(&mut self, key: &K, now: Duration) {
+        let Some(entry) = self.map.get_mut(key) else { return };
         self.next += 1;
         if let Some(key) = self.uses.remove(&entry.use_number) {
             self.uses.insert(self.next, key);
         }
         (entry.use_number, entry.used) = (self.next, now);
-        Some(&entry.value)
     }
 
     fn insert(&mut self, key: K, value: V, size: usize, used: Duration) {
@@ -180,6 +181,16 @@ impl<K: Hash + Eq + Clone, V> Entries<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_walk_keeps_the_first_longest() {
+        let bounds = Bounds { entries: 4, bytes: usize::MAX, ttl: Duration::MAX };
+        let lru = Lru::new(bounds, || Duration::ZERO);
+        (0..4).for_each(|n| lru.put(n, n, 0));
+        assert_eq!(lru.walk(Some(3), |n: &u32| n.checked_sub(1), 9), [3, 2, 1, 0]);
+        lru.put(4, 4, 0);
+        assert_eq!(lru.walk(Some(4), |n| n.checked_sub(1), 9), [4, 3, 2, 1]);
+    }
 
     #[test]
     fn what_is_counted_is_what_is_there() {

@@ -16,6 +16,9 @@ pub const DEFAULT_MAX_SESSION_BYTES: usize = 256 << 20;
 /// Default for [`MemorySessions::ttl`]: 24 hours.
 pub const DEFAULT_SESSION_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What an item counts beside its bytes: its handle and its allocation.
+const ITEM_OVERHEAD: usize = 64;
+
 /// What a [`SessionStore`] answers with.
 pub type StoreFuture<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
@@ -61,10 +64,11 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Bytes of all its content.
+    /// Bytes of all its content, with 64 for each item.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.items().map(Bytes::len).sum::<usize>() + self.response.len()
+        let items = self.items().map(|item| item.len().saturating_add(ITEM_OVERHEAD));
+        items.fold(self.response.len(), usize::saturating_add)
     }
 
     /// Its items, in the order of the conversation.

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::history::can_be_replayed;
 use crate::protocol::Transcode;
 use crate::protocol::edit::{EditError, Edited, OwnedResponse, ResponseOwner};
+use crate::protocol::json::Raw;
 use crate::sse::{DEFAULT_MAX_EVENT, Decoder, Event, EventEnds, encode};
 use crate::store::{SessionStore, Turn, TurnKey};
 
@@ -20,6 +21,7 @@ pub(super) struct OpenTurn {
     pub(super) store: Arc<dyn SessionStore>,
     pub(super) key: TurnKey,
     pub(super) previous: Option<Arc<str>>,
+    /// Empty where it is not kept.
     pub(super) input: Vec<Bytes>,
     /// Whether it is kept when it has ended.
     pub(super) stored: bool,
@@ -27,28 +29,16 @@ pub(super) struct OpenTurn {
 
 impl OpenTurn {
     /// The answer that is no stream, under its id of ours; kept if it has ended.
-    pub(super) fn claim_document(&mut self, body: &Bytes) -> Result<Bytes, EditError> {
+    pub(super) fn claim_document(&self, body: &Bytes) -> Result<Bytes, EditError> {
         let response = OwnedResponse::document(body)?;
-        let claimed = changed(response.claim(&self.owner())?, body);
-        if let Some(output) = response.output()? {
-            self.keep(output, claimed.clone());
-        }
-        Ok(claimed)
-    }
-
-    /// The same of an event's data; `None` for an event that carries no response.
-    fn claim_event(&mut self, data: &str) -> Result<Option<Bytes>, EditError> {
-        let Some(response) = OwnedResponse::event(data)? else { return Ok(None) };
         let claimed = match response.claim(&self.owner())? {
-            Edited::Unchanged => Bytes::copy_from_slice(data.as_bytes()),
+            Edited::Unchanged => body.clone(),
             Edited::Changed(bytes) => bytes,
         };
-        if let Some(output) = response.output()? {
-            let text = std::str::from_utf8(&claimed).unwrap_or_default();
-            let response = OwnedResponse::event(text)?.map_or("", |response| response.text());
-            self.keep(output, Bytes::copy_from_slice(response.as_bytes()));
+        if response.has_ended() {
+            self.keep(response.output()?, claimed.clone());
         }
-        Ok(Some(claimed))
+        Ok(claimed)
     }
 
     fn owner(&self) -> ResponseOwner<'_> {
@@ -56,20 +46,13 @@ impl OpenTurn {
         ResponseOwner { id: &self.key.id, previous, stored: self.stored }
     }
 
-    fn keep(&mut self, mut output: Vec<Bytes>, response: Bytes) {
+    fn keep(&self, mut output: Vec<Bytes>, response: Bytes) {
         if !self.stored {
             return;
         }
         output.retain(|item| can_be_replayed(item));
-        let (previous, input) = (self.previous.clone(), std::mem::take(&mut self.input));
+        let (previous, input) = (self.previous.clone(), self.input.clone());
         self.store.put(self.key.clone(), Turn { previous, input, output, response });
-    }
-}
-
-fn changed(edited: Edited, before: &Bytes) -> Bytes {
-    match edited {
-        Edited::Unchanged => before.clone(),
-        Edited::Changed(bytes) => bytes,
     }
 }
 
@@ -81,44 +64,105 @@ impl fmt::Debug for OpenTurn {
 
 /// A stream whose events that carry the response are ours; all others pass as they are, byte for
 /// byte and comments with them.
-#[derive(Debug)]
 pub(super) struct ClaimStream {
     turn: Box<OpenTurn>,
     ends: EventEnds,
     /// The beginning of an event whose end has not come, at most [`DEFAULT_MAX_EVENT`].
     begun: BytesMut,
-    failed: bool,
+    items: DoneItems,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The response has ended; there may be more of the stream.
+    Ended,
+    Failed,
+}
+
+/// The items that were told to be done, for an answer whose last event leaves them out. At most
+/// [`DEFAULT_MAX_EVENT`] bytes, as much as that event could have held.
+#[derive(Default)]
+struct DoneItems {
+    items: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl DoneItems {
+    fn add(&mut self, data: &str) {
+        let item = Raw::parse(data).ok();
+        let Some(item) = item.as_ref().and_then(|data| data.member("item")) else { return };
+        self.bytes = self.bytes.saturating_add(item.as_str().len());
+        if self.bytes <= DEFAULT_MAX_EVENT {
+            self.items.push(Bytes::copy_from_slice(item.as_str().as_bytes()));
+        }
+    }
+
+    fn take(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.items)
+    }
 }
 
 impl ClaimStream {
     pub(super) fn new(turn: OpenTurn) -> Self {
-        Self {
-            turn: Box::new(turn),
-            ends: EventEnds::default(),
-            begun: BytesMut::new(),
-            failed: false,
-        }
+        let (ends, begun) = (EventEnds::default(), BytesMut::new());
+        let items = DoneItems::default();
+        Self { turn: Box::new(turn), ends, begun, items, state: State::Open }
     }
 
     fn event(&mut self, raw: &[u8], out: &mut BytesMut) {
         // Most events carry a piece of text, and need no second look.
-        if memchr::memmem::find(raw, br#""response""#).is_none() {
+        let holds = |needle: &[u8]| memchr::memmem::find(raw, needle).is_some();
+        let is_item = self.turn.stored && holds(b"response.output_item.done");
+        if !is_item && !holds(br#""response""#) {
             out.extend_from_slice(raw);
             return;
         }
-        let mut claimed = false;
-        let mut decoder = Decoder::new();
-        let turn = &mut self.turn;
-        let mut claim = |event: Event<'_>| {
-            if let Ok(Some(data)) = turn.claim_event(event.data) {
+        let (mut passed, mut failed) = (true, false);
+        let mut see = |event: Event<'_>| match self.claim(event.data) {
+            Ok(Some(data)) => {
+                passed = false;
                 put_data(raw, event, &data, out);
-                claimed = true;
             }
+            Ok(None) if is_item => self.items.add(event.data),
+            Ok(None) => {}
+            Err(_) => failed = true,
         };
-        let read = decoder.push(raw, &mut claim).and_then(|()| decoder.finish(&mut claim));
-        if !claimed && read.is_ok() {
+        let mut decoder = Decoder::new();
+        let read = decoder.push(raw, &mut see).and_then(|()| decoder.finish(&mut see));
+        if failed || read.is_err() {
+            self.abort(out);
+        } else if passed {
             out.extend_from_slice(raw);
         }
+    }
+
+    /// The data of an event under our id; `None` for one that carries no response.
+    fn claim(&mut self, data: &str) -> Result<Option<Bytes>, EditError> {
+        let Some(response) = OwnedResponse::event(data)? else { return Ok(None) };
+        let claimed = match response.claim(&self.turn.owner())? {
+            Edited::Unchanged => Bytes::copy_from_slice(data.as_bytes()),
+            Edited::Changed(bytes) => bytes,
+        };
+        if response.has_ended() {
+            self.state = State::Ended;
+            let output = Some(response.output()?).filter(|items| !items.is_empty());
+            let output = output.unwrap_or_else(|| self.items.take());
+            let text = std::str::from_utf8(&claimed).unwrap_or_default();
+            let response = OwnedResponse::event(text)?.map_or("", |response| response.text());
+            self.turn.keep(output, Bytes::copy_from_slice(response.as_bytes()));
+        }
+        Ok(Some(claimed))
+    }
+}
+
+impl fmt::Debug for ClaimStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaimStream")
+            .field("turn", &self.turn)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,6 +194,9 @@ impl Transcode for ClaimStream {
                 let event = self.begun.split();
                 self.event(&event, out);
             }
+            if self.is_done() {
+                return;
+            }
         }
         if self.begun.len() + rest.len() > DEFAULT_MAX_EVENT {
             self.abort(out);
@@ -166,11 +213,14 @@ impl Transcode for ClaimStream {
 
     fn abort(&mut self, out: &mut BytesMut) {
         self.begun.clear();
-        self.failed = true;
-        out.extend_from_slice(BROKEN);
+        // What breaks behind the end takes nothing from the answer.
+        if self.state == State::Open {
+            out.extend_from_slice(BROKEN);
+        }
+        self.state = State::Failed;
     }
 
     fn is_done(&self) -> bool {
-        self.failed
+        self.state == State::Failed
     }
 }

@@ -215,7 +215,7 @@ impl<S> PendingCall<S> {
         self.admit(&body.bytes)?;
         if let Some(previous) = asked.previous() {
             let key = key(&self.exchange, &previous.decode());
-            let history = self.config.store.history(&key, self.config.limits.items);
+            let history = self.config.store.history(&key, self.config.limits.items.max(1));
             return Ok(State::Recall { history, call: Some(Box::new((self, body))) });
         }
         let stores = asked.stores() && self.route.operation == Operation::Generate;
@@ -251,6 +251,13 @@ impl<S> PendingCall<S> {
             None if turns.is_empty() => Vec::new(),
             None => history::items(&turns, &self.config.limits).map_err(too_long)?,
         };
+        if let Some(name) = asked.foreign_state()? {
+            let message = format!(
+                "`{name}` needs a store of the vendor's, which this gateway does not use; \
+                 `previous_response_id` and whole items work"
+            );
+            return Err(Refusal::new(FaultKind::BadRequest, message).into());
+        }
         let is_count = self.route.operation == Operation::CountTokens;
         let (edited, turn) = if is_count {
             (asked.with_history(&history)?, None)
@@ -259,7 +266,7 @@ impl<S> PendingCall<S> {
                 store: Arc::clone(&self.config.store),
                 key: key(&self.exchange, &new_id()?),
                 previous,
-                input: asked.input()?,
+                input: if asked.stores() { asked.input()? } else { Vec::new() },
                 stored: asked.stores(),
             };
             let max = self.config.max_response_bytes;
@@ -340,7 +347,7 @@ fn begin_answer<S, F, B, C: Body<Data = Bytes>>(
 
 fn finish_answer<C, E>(
     mut parts: response::Parts,
-    mut turn: OpenTurn,
+    turn: OpenTurn,
     collected: Result<Collected, CollectError<DecodeError<E>>>,
 ) -> Result<Response<ResponseBody<C>>, Refusal> {
     let mut collected = collected.map_err(|error| match error {

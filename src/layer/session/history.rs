@@ -29,29 +29,69 @@ pub(super) struct Limits {
     pub(super) overflow: Overflow,
 }
 
-/// A history that is longer than its limits, where that is refused; or whose last turn alone is.
+/// A history that is longer than its limits, or whose beginning is lost, where that is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooLong;
 
 /// The items of `turns`, which come newest first, in the order of the conversation.
+///
+/// What is trimmed is whole turns, the oldest first; the newest always stays. Instructions of
+/// those that go are kept, and what stays begins with words of the user: no vendor takes a history
+/// that begins with its model's.
 pub(super) fn items(turns: &[Arc<Turn>], limits: &Limits) -> Result<Vec<Bytes>, TooLong> {
-    let (mut items, mut bytes, mut kept) = (0, 0, 0_usize);
-    for turn in turns {
-        items += turn.items().count();
-        bytes += turn.items().map(Bytes::len).sum::<usize>();
-        if items > limits.items || bytes / BYTES_PER_TOKEN > limits.tokens {
-            break;
-        }
-        kept += 1;
+    let whole = turns.last().is_some_and(|turn| turn.previous.is_none());
+    let fitting = fitting(turns, limits);
+    if whole && fitting == turns.len() {
+        return Ok(turns.iter().rev().flat_map(|turn| turn.items()).cloned().collect());
     }
-    let begins = turns.get(kept.wrapping_sub(1)).is_some_and(|turn| turn.previous.is_none());
-    if kept == 0 || (limits.overflow == Overflow::Refuse && !begins) {
+    if limits.overflow == Overflow::Refuse {
         return Err(TooLong);
     }
-    let kept = turns[..kept].iter().rev().flat_map(|turn| turn.items());
-    let kept: Vec<Bytes> = kept.cloned().collect();
-    // What begins with the first turn is whole.
-    Ok(if begins { kept } else { without_orphans(kept) })
+    let asks =
+        |turn: &Arc<Turn>| turn.input.iter().any(|item| role(item).as_deref() == Some("user"));
+    let begin = turns[..fitting].iter().rposition(asks);
+    let (kept, left) = turns.split_at(begin.map_or(fitting, |last| last + 1));
+    let before: Vec<&Bytes> = left.iter().rev().flat_map(|turn| turn.items()).collect();
+    let is_instruction =
+        |item: &&&Bytes| matches!(role(item).as_deref(), Some("system" | "developer"));
+    let mut items: Vec<Bytes> = before.iter().filter(is_instruction).copied().cloned().collect();
+    if begin.is_none() {
+        // One long run of calls: what it is for was said before it.
+        let asked = before.iter().rfind(|item| role(item).as_deref() == Some("user"));
+        items.extend(asked.copied().cloned());
+    }
+    items.extend(kept.iter().rev().flat_map(|turn| turn.items()).cloned());
+    Ok(without_orphans(items))
+}
+
+/// How many of the newest turns are within the limits; one at least.
+fn fitting(turns: &[Arc<Turn>], limits: &Limits) -> usize {
+    let (mut items, mut bytes) = (0, 0);
+    let fits = |turn: &&Arc<Turn>| {
+        items += turn.items().count();
+        bytes += turn.items().map(|item| text_bytes(item)).sum::<usize>();
+        items <= limits.items && bytes / BYTES_PER_TOKEN <= limits.tokens
+    };
+    turns.iter().take_while(fits).count().max(1).min(turns.len())
+}
+
+/// The bytes of an item without its media, which no vendor counts by their size.
+fn text_bytes(item: &[u8]) -> usize {
+    let mut bytes = item.len();
+    let mut rest = item;
+    while let Some(at) = memchr::memmem::find(rest, b";base64,") {
+        let media = &rest[at..];
+        let end = memchr::memchr(b'"', media).unwrap_or(media.len());
+        bytes -= end;
+        rest = &media[end..];
+    }
+    bytes
+}
+
+/// Who says a message.
+fn role(item: &[u8]) -> Option<String> {
+    let role = Cursor::new(std::str::from_utf8(item).ok()?).peek_str("role")?;
+    Some(role.decode().into_owned())
 }
 
 /// Without the results of calls that were left out: no vendor takes them.
@@ -117,19 +157,43 @@ mod tests {
         assert_eq!(items, ["1", "2", "3"]);
     }
 
+    const ASKED: &str = r#"{"role":"user","content":"why"}"#;
+
     #[test]
     fn too_many_items_or_tokens_are_trimmed_or_refused() {
-        let turns = [turn(Some("1"), &["33333333"]), turn(None, &["1", "2"])];
-        for (max_items, max_tokens) in [(2, 100), (9, 1)] {
+        let turns = [turn(Some("1"), &[ASKED]), turn(None, &["1", ASKED])];
+        for (max_items, max_tokens) in [(2, 100), (9, ASKED.len() / 4), (0, 0)] {
             let trimmed = items(&turns, &limits(max_items, max_tokens, Overflow::TrimOldest));
-            assert_eq!(
-                trimmed,
-                if max_tokens == 1 { Err(TooLong) } else { Ok(vec!["33333333".into()]) }
-            );
+            assert_eq!(trimmed, Ok(vec![ASKED.into()]));
             let refused = items(&turns, &limits(max_items, max_tokens, Overflow::Refuse));
             assert_eq!(refused, Err(TooLong));
         }
-        assert_eq!(items(&turns, &limits(9, 2, Overflow::TrimOldest)).unwrap().len(), 3);
+        assert_eq!(items(&turns, &limits(9, 20, Overflow::TrimOldest)).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn media_are_not_counted_as_text() {
+        let picture = format!(
+            r#"{{"role":"user","content":[{{"image_url":"data:image/png;base64,{}"}}]}}"#,
+            "A".repeat(1 << 20)
+        );
+        assert_eq!(text_bytes(picture.as_bytes()), picture.len() - (1 << 20) - 8);
+        let turns = [turn(Some("1"), &[ASKED]), turn(None, &[&picture])];
+        assert_eq!(items(&turns, &limits(9, 99, Overflow::Refuse)).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_stays_begins_with_the_user_and_keeps_its_instructions() {
+        let told = r#"{"role":"developer","content":"be brief"}"#;
+        let calls = turn(Some("1"), &[CALL, RESULT]);
+        let later = turn(Some("2"), &[ASKED]);
+        let turns = [Arc::clone(&later), Arc::clone(&calls), turn(None, &[told, ASKED])];
+        let trimmed = |max_items| items(&turns, &limits(max_items, 999, Overflow::TrimOldest));
+        assert_eq!(trimmed(3).unwrap(), [told, ASKED]);
+        // Nothing but calls since the question: it comes along.
+        let turns = [calls, turn(None, &[told, ASKED])];
+        let trimmed = items(&turns, &limits(2, 999, Overflow::TrimOldest));
+        assert_eq!(trimmed.unwrap(), [told, ASKED, CALL, RESULT]);
     }
 
     #[test]
@@ -141,12 +205,12 @@ mod tests {
 
     #[test]
     fn results_go_with_their_calls() {
-        let last = turn(Some("1"), &[RESULT, CALL, RESULT, "{}"]);
+        let last = turn(Some("1"), &[RESULT, CALL, RESULT, ASKED]);
         let turns = [last, turn(None, &[CALL])];
         let whole = items(&turns, &limits(9, 999, Overflow::TrimOldest)).unwrap();
         assert_eq!(whole.len(), 5);
         let trimmed = items(&turns, &limits(4, 999, Overflow::TrimOldest)).unwrap();
-        assert_eq!(trimmed, [CALL, RESULT, "{}"]);
+        assert_eq!(trimmed, [CALL, RESULT, ASKED]);
     }
 
     #[test]

@@ -7,12 +7,12 @@
 //! `previous_response_id`, whatever the upstream speaks; its answer gets an id of ours and is kept
 //! in a [`SessionStore`](crate::store::SessionStore), for the same principal only.
 //! `GET` and `DELETE /v1/responses/{id}` and `GET /v1/responses/{id}/input_items` are answered from
-//! there. A request that neither stores nor goes on passes untouched, every byte of it, and so does
-//! its answer. Other protocols are not looked at.
+//! there: all input items on one page, and no streams. A request that neither stores nor goes on
+//! passes with its body untouched, and so does its answer. Other protocols are not looked at.
 //!
 //! As at the vendor, `instructions` are not inherited, and every turn can be gone on from, more than
 //! once. An item keeps its role. Thinking without its seal is not replayed: it could not be
-//! verified.
+//! verified. A conversation that grows too long loses its oldest turns, but not its instructions.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -66,7 +66,8 @@
 //! Dropping the future or the body drops the inner one; what has not ended is not kept.
 //!
 //! # Errors
-//! Responses in the words of OpenAI: 400 for an id that is not known (`previous_response_not_found`)
+//! Responses in the words of OpenAI: 400 for what only the vendor's store could serve
+//! (`conversation`, `background`, `item_reference`), for an id that is not known (`previous_response_not_found`)
 //! and for a conversation that is too long ([`Overflow::Refuse`]), 404 for one that is to be shown,
 //! 415 for an encoding that cannot be undone, 503 when the store does not answer. The service's own error is the
 //! inner one's.

@@ -368,6 +368,55 @@ fn data_on_several_lines_is_claimed_too() {
     assert_eq!(out, "event: e\ndata: {\"response\":\ndata: {\"id\":\"resp_ours\"}}\n\n");
 }
 
+#[tokio::test]
+async fn what_only_the_vendor_keeps_is_refused_by_name() {
+    let gateway = Gateway::new();
+    for (member, body) in [
+        ("item_reference", json!({"input": [{"type": "item_reference", "id": "msg_1"}]})),
+        ("conversation", json!({"input": "x", "conversation": "conv_1"})),
+        ("background", json!({"input": "x", "background": true})),
+    ] {
+        let (status, body) = gateway.ask(body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(body["error"]["message"].as_str().unwrap().contains(member), "{body}");
+    }
+    assert!(gateway.upstream.seen.lock().unwrap().is_empty());
+}
+
+#[test]
+fn items_come_from_their_own_events_where_the_last_leaves_them_out() {
+    for output in ["", ",\"output\":[]"] {
+        let store = MemorySessions::new();
+        let (mut claim, mut out) = (ClaimStream::new(open(&store)), BytesMut::new());
+        let stream = format!(
+            "data: {{\"type\":\"response.created\",\"response\":{{\"output\":[]}}}}\n\n\
+             data: {{\"type\":\"response.output_item.done\",\"item\":{{\"type\":\"message\"}}}}\n\n\
+             data: {{\"type\":\"response.completed\",\"response\":{{\"id\":\"r\"{output}}}}}\n\n"
+        );
+        claim.push(stream.as_bytes(), &mut out);
+        let key = TurnKey { principal: "".into(), id: "resp_ours".into() };
+        let turns = tokio_test::block_on(store.history(&key, 9)).unwrap();
+        assert_eq!(turns[0].output, [r#"{"type":"message"}"#]);
+        // What breaks behind the end takes nothing from the answer.
+        let before = out.len();
+        claim.abort(&mut out);
+        assert_eq!(out.len(), before);
+    }
+}
+
+#[test]
+fn an_event_that_cannot_be_claimed_ends_the_stream() {
+    let store = MemorySessions::new();
+    let (mut claim, mut out) = (ClaimStream::new(open(&store)), BytesMut::new());
+    claim.push(b"data: {\"response\":{\"id\":\"a\",\"id\":\"b\"}}\n\ndata: more\n\n", &mut out);
+    assert!(claim.is_done() && out.starts_with(b"event: error"));
+    let event = [b"data: {\"response\":".as_slice(), &vec![b' '; 17 << 20], b"{}}\n\n"].concat();
+    let (mut claim, mut out) = (ClaimStream::new(open(&store)), BytesMut::new());
+    claim.push(&event, &mut out);
+    assert!(claim.is_done() && out.starts_with(b"event: error"));
+    assert!(!format!("{claim:?}").contains("data"));
+}
+
 #[test]
 fn a_stream_that_breaks_says_so_and_is_not_kept() {
     let store = MemorySessions::new();

@@ -31,7 +31,7 @@ mod system;
 pub use claude_code::CLAUDE_CODE_KEYWORD;
 pub use outline::{Facts, Outline};
 pub use path::{gemini_model, set_gemini_model, set_gemini_stream};
-pub use stateful::{OwnedResponse, ResponseOwner, StatefulRequest};
+pub use stateful::{MAX_INPUT_ITEMS, OwnedResponse, ResponseOwner, StatefulRequest};
 pub use system::{MAX_SYSTEM_PLACES, SystemEdit};
 
 use std::fmt;
@@ -60,6 +60,8 @@ pub enum EditError {
     Duplicate(&'static str),
     /// This member is missing, or has a form that its protocol does not have.
     Shape(&'static str),
+    /// This list has too many items.
+    TooMany(&'static str),
     /// The model's name cannot stand in a path.
     UnsafeModel,
 }
@@ -70,6 +72,7 @@ impl fmt::Display for EditError {
             Self::NotJson(error) => write!(f, "request body is not a JSON object: {error}"),
             Self::Duplicate(name) => write!(f, "member `{name}` stands twice"),
             Self::Shape(name) => write!(f, "member `{name}` is missing or malformed"),
+            Self::TooMany(name) => write!(f, "member `{name}` has too many items"),
             Self::UnsafeModel => f.write_str("model name cannot stand in a path"),
         }
     }

@@ -6,6 +6,9 @@ use super::splice::{Item, Object, Splices};
 use super::{EditError, Edited};
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, push_plain};
 
+/// Most items of one input that are taken apart.
+pub const MAX_INPUT_ITEMS: usize = 100_000;
+
 const PREVIOUS: &str = "previous_response_id";
 const SEALED_THINKING: &str = "reasoning.encrypted_content";
 
@@ -31,6 +34,8 @@ pub struct StatefulRequest<'a> {
     root: Object<'a>,
     previous: Option<JsonStr<'a>>,
     store: bool,
+    /// A member that only the vendor's own store could serve.
+    foreign: Option<&'static str>,
 }
 
 impl<'a> StatefulRequest<'a> {
@@ -40,7 +45,8 @@ impl<'a> StatefulRequest<'a> {
     /// When it is no JSON object in UTF-8, or one of the members that it looks at stands twice or
     /// is malformed.
     pub fn read(body: &'a [u8]) -> Result<Self, EditError> {
-        let names = ["input", PREVIOUS, "store", "include", "reasoning"];
+        let names =
+            ["input", PREVIOUS, "store", "include", "reasoning", "conversation", "background"];
         let (text, root) = object(body, &names)?;
         let previous = present(&root, PREVIOUS)?
             .map(|item| item.as_str().ok_or(EditError::Shape(PREVIOUS)))
@@ -50,7 +56,30 @@ impl<'a> StatefulRequest<'a> {
             Some("false") => false,
             Some(_) => return Err(EditError::Shape("store")),
         };
-        Ok(Self { text, root, previous, store })
+        let conversation = present(&root, "conversation")?.map(|_| "conversation");
+        let background = present(&root, "background")?.filter(|item| item.is_true());
+        let foreign = conversation.or(background.map(|_| "background"));
+        Ok(Self { text, root, previous, store, foreign })
+    }
+
+    /// A member that only the vendor's own store could serve: `conversation`, `background`, or an
+    /// item of the input that stands for one kept there.
+    ///
+    /// # Errors
+    /// As [`Self::input`].
+    pub fn foreign_state(&self) -> Result<Option<&'static str>, EditError> {
+        let mut foreign = self.foreign;
+        if let Some(input) = present(&self.root, "input")?.filter(|i| i.kind() == Some(Kind::Array))
+        {
+            input.each(|item| {
+                let kind = Cursor::new(item.text).peek_str("type");
+                if kind.is_some_and(|kind| kind == *"item_reference") {
+                    foreign = Some("item_reference");
+                }
+                Ok(foreign.is_none())
+            })?;
+        }
+        Ok(foreign)
     }
 
     /// The answer that this request goes on from.
@@ -169,6 +198,8 @@ pub struct OwnedResponse<'a> {
     text: &'a str,
     response: Item<'a>,
     root: Object<'a>,
+    /// Whether nothing of it comes any more.
+    ended: bool,
 }
 
 impl<'a> OwnedResponse<'a> {
@@ -178,7 +209,9 @@ impl<'a> OwnedResponse<'a> {
     /// When it is no JSON object in UTF-8.
     pub fn document(body: &'a [u8]) -> Result<Self, EditError> {
         let (text, root) = object(body, &MEMBERS)?;
-        Ok(Self { text, response: Item::whole(text), root })
+        let status = present(&root, "status")?.and_then(|item| item.as_str());
+        let ended = status.is_none_or(|s| s == *"completed" || s == *"incomplete");
+        Ok(Self { text, response: Item::whole(text), root, ended })
     }
 
     /// The response that the data of an event carries; `None` for an event without one.
@@ -186,13 +219,17 @@ impl<'a> OwnedResponse<'a> {
     /// # Errors
     /// When the data is no JSON object.
     pub fn event(data: &'a str) -> Result<Option<Self>, EditError> {
-        let (text, event) = object(data.as_bytes(), &["response"])?;
+        let (text, event) = object(data.as_bytes(), &["type", "response"])?;
         let Some(response) = present(&event, "response")? else { return Ok(None) };
         if response.kind() != Some(Kind::Object) {
             return Ok(None);
         }
         let root = Object::of(&response, &MEMBERS)?;
-        Ok(Some(Self { text, response, root }))
+        // The event says it, whatever a clone forgets to write into the response.
+        let kind = present(&event, "type")?.and_then(|item| item.as_str());
+        let ended = kind
+            .is_some_and(|kind| kind == *"response.completed" || kind == *"response.incomplete");
+        Ok(Some(Self { text, response, root, ended }))
     }
 
     /// The same answer under its owner's name; all other bytes stay.
@@ -226,21 +263,22 @@ impl<'a> OwnedResponse<'a> {
         Ok(())
     }
 
-    /// The items of an answer that has ended; `None` while it is under way, and for one that
-    /// failed.
+    /// Whether it has ended, and well.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Its items.
     ///
     /// # Errors
     /// When `output` is no list or stands twice.
-    pub fn output(&self) -> Result<Option<Vec<Bytes>>, EditError> {
-        let status = present(&self.root, "status")?.and_then(|item| item.as_str());
-        let ended = status.is_none_or(|s| s == *"completed" || s == *"incomplete");
-        let Some(output) = present(&self.root, "output")?.filter(|_| ended) else {
-            return Ok(None);
-        };
-        if output.kind() != Some(Kind::Array) {
-            return Err(EditError::Shape("output"));
+    pub fn output(&self) -> Result<Vec<Bytes>, EditError> {
+        match present(&self.root, "output")? {
+            None => Ok(Vec::new()),
+            Some(output) if output.kind() == Some(Kind::Array) => items(&output),
+            Some(_) => Err(EditError::Shape("output")),
         }
-        items(&output).map(Some)
     }
 
     /// The response's own text.
@@ -269,6 +307,9 @@ fn present<'a>(root: &Object<'a>, name: &'static str) -> Result<Option<Item<'a>>
 fn items(list: &Item<'_>) -> Result<Vec<Bytes>, EditError> {
     let mut items = Vec::new();
     list.each(|item| {
+        if items.len() == MAX_INPUT_ITEMS {
+            return Err(EditError::TooMany("input"));
+        }
         items.push(Bytes::copy_from_slice(item.text.as_bytes()));
         Ok(true)
     })?;
@@ -409,14 +450,38 @@ mod tests {
     }
 
     #[test]
-    fn only_what_has_ended_has_an_output() {
-        let output = |text: &str| {
-            let output = OwnedResponse::document(text.as_bytes()).unwrap().output().unwrap();
-            output.map(|items| items.len())
-        };
-        assert_eq!(output(r#"{"status":"completed","output":[{},{}]}"#), Some(2));
-        assert_eq!(output(r#"{"status":"incomplete","output":[{}]}"#), Some(1));
-        assert_eq!(output(r#"{"status":"in_progress","output":[]}"#), None);
-        assert_eq!(output(r#"{"status":"failed","output":[]}"#), None);
+    fn only_what_has_ended_is_kept() {
+        for (status, ended) in
+            [("completed", true), ("incomplete", true), ("in_progress", false), ("failed", false)]
+        {
+            let text = format!(r#"{{"status":"{status}","output":[{{}},{{}}]}}"#);
+            let response = OwnedResponse::document(text.as_bytes()).unwrap();
+            assert_eq!((response.has_ended(), response.output().unwrap().len()), (ended, 2));
+        }
+        for (kind, ended) in [("response.created", false), ("response.completed", true)] {
+            let text = format!(r#"{{"type":"{kind}","response":{{}}}}"#);
+            let response = OwnedResponse::event(&text).unwrap().unwrap();
+            assert_eq!((response.has_ended(), response.output().unwrap().len()), (ended, 0));
+        }
+    }
+
+    #[test]
+    fn what_only_the_vendor_keeps_is_named() {
+        for (body, foreign) in [
+            (r#"{"input":[{"type":"message"},{"type":"item_reference"}]}"#, Some("item_reference")),
+            (r#"{"conversation":"c"}"#, Some("conversation")),
+            (r#"{"background":true}"#, Some("background")),
+            (r#"{"background":false,"conversation":null,"input":[{}]}"#, None),
+        ] {
+            let request = StatefulRequest::read(body.as_bytes()).unwrap();
+            assert_eq!(request.foreign_state().unwrap(), foreign, "{body}");
+        }
+    }
+
+    #[test]
+    fn inputs_are_bounded() {
+        let body = format!(r#"{{"input":[{}1]}}"#, "1,".repeat(MAX_INPUT_ITEMS));
+        let request = StatefulRequest::read(body.as_bytes()).unwrap();
+        assert_eq!(request.input().unwrap_err(), EditError::TooMany("input"));
     }
 }
