@@ -188,8 +188,9 @@ impl ChannelConfig {
     fn connection(&self) -> Connection {
         let mut connection =
             Connection::default().danger_accept_invalid_certs(self.insecure_skip_verify);
-        connection.headers_timeout = self.headers_timeout_ms.map(Duration::from_millis);
-        connection.idle_timeout = self.idle_timeout_ms.map(Duration::from_millis);
+        let timeout = |ms: Option<u64>| ms.filter(|ms| *ms > 0).map(Duration::from_millis);
+        connection.headers_timeout = timeout(self.headers_timeout_ms);
+        connection.idle_timeout = timeout(self.idle_timeout_ms);
         connection
     }
 }
@@ -212,7 +213,25 @@ fn write_time<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result
 
 fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SystemTime>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
-    let text = text.filter(|text| !text.is_empty());
-    text.map(|text| humantime::parse_rfc3339_weak(&text).map_err(serde::de::Error::custom))
-        .transpose()
+    let time = text.filter(|text| !text.is_empty()).map(|text| {
+        time_with_offset(&text).ok_or_else(|| serde::de::Error::custom("no RFC 3339 time"))
+    });
+    time.transpose()
+}
+
+/// A time of RFC 3339; humantime reads those in UTC only.
+fn time_with_offset(text: &str) -> Option<SystemTime> {
+    let Some(at) = text.rfind(['+', '-']).filter(|at| text[..*at].contains('T')) else {
+        return humantime::parse_rfc3339(text).ok();
+    };
+    let (local, offset) = text.split_at(at);
+    let local = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
+    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+    let (hours, minutes): (u64, u64) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let offset_by = Duration::from_secs((hours.min(24) * 60 + minutes.min(60)) * 60);
+    if offset.starts_with('+') {
+        local.checked_sub(offset_by)
+    } else {
+        local.checked_add(offset_by)
+    }
 }

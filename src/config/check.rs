@@ -15,6 +15,9 @@ pub struct Loaded {
     pub config: Config,
     /// What is other than it stands in the file, for the log. Not empty: it is worth saving.
     pub changes: Vec<Change>,
+    /// Why it was not saved, where it should have been: the file can be read, and used, but not
+    /// written.
+    pub unsaved: Option<ConfigError>,
 }
 
 /// What was changed in a configuration, and why.
@@ -54,9 +57,20 @@ impl fmt::Display for Change {
     }
 }
 
-pub(super) fn check(mut config: Config) -> Result<Loaded, ConfigError> {
-    let (mut changes, mut ids) = (Vec::new(), HashSet::new());
-    for (list, channels, current) in config.lists_mut() {
+/// `has_status`: for each list, in the order of [`Config::lists`], whether a channel of it says its
+/// status.
+pub(super) fn check(mut config: Config, has_status: [bool; 3]) -> Result<Loaded, ConfigError> {
+    let mut changes = Vec::new();
+    let mut ids = HashSet::new();
+    for (_, channels) in config.lists() {
+        for channel in channels.iter().filter(|channel| !channel.id.is_empty()) {
+            if !ids.insert(channel.id.clone()) {
+                let reason = format!("another channel has the id `{}` too", channel.id);
+                return Err(ConfigError::channel(channel, reason));
+            }
+        }
+    }
+    for ((list, channels, current), has_status) in config.lists_mut().into_iter().zip(has_status) {
         if channels.len() > MAX_CHANNELS {
             return Err(ConfigError::TooMany { what: list, most: MAX_CHANNELS });
         }
@@ -64,10 +78,13 @@ pub(super) fn check(mut config: Config) -> Result<Loaded, ConfigError> {
             if channel.api_keys.len() > MAX_KEYS {
                 return Err(ConfigError::TooMany { what: "apiKeys", most: MAX_KEYS });
             }
-            name(list, channel, &mut ids, &mut changes)?;
+            if channel.id.is_empty() {
+                channel.id = name(list, channel, &mut ids);
+                changes.push(Change::Named { id: channel.id.clone() });
+            }
             channel.upstreams()?;
         }
-        if let Some(current) = current {
+        if let Some(current) = current.filter(|_| !has_status) {
             changes.extend(migrate(list, channels, current));
         }
         for channel in channels.iter_mut().filter(|channel| channel.is_active()) {
@@ -77,16 +94,13 @@ pub(super) fn check(mut config: Config) -> Result<Loaded, ConfigError> {
             }
         }
     }
-    Ok(Loaded { config, changes })
+    Ok(Loaded { config, changes, unsaved: None })
 }
 
-/// Older files had one current channel; a file with a status anywhere in the list is none such.
+/// Older files had one current channel, and no status anywhere in the list.
 fn migrate(list: &'static str, channels: &mut [ChannelConfig], current: i64) -> Option<Change> {
     let current = usize::try_from(current).unwrap_or_default();
     let current = if current < channels.len() { current } else { 0 };
-    if channels.iter().any(|channel| !channel.is_active()) {
-        return None;
-    }
     for (_, channel) in channels.iter_mut().enumerate().filter(|(index, _)| *index != current) {
         channel.status = ChannelStatus::Disabled;
     }
@@ -94,20 +108,10 @@ fn migrate(list: &'static str, channels: &mut [ChannelConfig], current: i64) -> 
     Some(Change::Migrated { list, active })
 }
 
-/// Gives a channel a name made of what it is, so that it is the same where nobody saves it.
-fn name(
-    list: &'static str,
-    channel: &mut ChannelConfig,
-    ids: &mut HashSet<String>,
-    changes: &mut Vec<Change>,
-) -> Result<(), ConfigError> {
-    if !channel.id.is_empty() {
-        return match ids.insert(channel.id.clone()) {
-            true => Ok(()),
-            false => Err(ConfigError::channel(channel, "another channel has its id".to_owned())),
-        };
-    }
-    for copy in 0..=MAX_CHANNELS {
+/// A name made of what a channel is, so that it is the same where nobody saves it.
+fn name(list: &'static str, channel: &ChannelConfig, ids: &mut HashSet<String>) -> String {
+    let mut copy = 0_usize;
+    loop {
         let mut hash = Sha256::new();
         for part in [list, &channel.name, &channel.base_url, &copy.to_string()] {
             hash.update((part.len() as u64).to_be_bytes());
@@ -118,10 +122,8 @@ fn name(
             let _ = write!(id, "{byte:02x}");
         }
         if ids.insert(id.clone()) {
-            channel.id.clone_from(&id);
-            changes.push(Change::Named { id });
-            break;
+            return id;
         }
+        copy += 1;
     }
-    Ok(())
 }

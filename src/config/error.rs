@@ -8,8 +8,10 @@ use super::ChannelConfig;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The file cannot be read or written.
-    Io(ErrorKind),
+    /// The file cannot be read.
+    Read(ErrorKind),
+    /// The file, or a backup beside it, cannot be written.
+    Write(ErrorKind),
     /// The file is larger than [`MAX_FILE_BYTES`](super::MAX_FILE_BYTES).
     TooLarge,
     /// It is no JSON, or not of the shape that it should have.
@@ -51,7 +53,10 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(kind) => write!(f, "the configuration cannot be read or written: {kind}"),
+            Self::Read(kind) => write!(f, "the configuration cannot be read: {kind}"),
+            Self::Write(kind) => {
+                write!(f, "the configuration cannot be written, nor a backup beside it: {kind}")
+            }
             Self::TooLarge => f.write_str("the configuration is too large"),
             Self::Json { line, column, is_json } => {
                 let what = if *is_json { "has a value of the wrong type" } else { "is not JSON" };
@@ -64,9 +69,3 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-impl From<std::io::Error> for ConfigError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Io(error.kind())
-    }
-}

@@ -1,6 +1,7 @@
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use super::{Config, ConfigError, Loaded};
@@ -10,6 +11,9 @@ pub const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// How many earlier versions are kept beside the file.
 pub const MAX_BACKUPS: usize = 10;
+
+/// Tells the temporary files of saves apart that run at once.
+static SAVES: AtomicU64 = AtomicU64::new(0);
 
 /// The file of a [`Config`].
 #[derive(Debug, Clone)]
@@ -36,28 +40,31 @@ impl ConfigFile {
     /// When it cannot be read, or its text cannot be used.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
         let mut text = String::new();
-        File::open(&self.path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+        File::open(&self.path)
+            .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
+            .map_err(|error| ConfigError::Read(error.kind()))?;
         if text.len() as u64 > MAX_FILE_BYTES {
             return Err(ConfigError::TooLarge);
         }
         Config::parse(&text)
     }
 
-    /// Reads it, makes it where there is none, and saves what had to be changed.
+    /// Reads it, makes it where there is none, and saves what had to be changed. Where it cannot be
+    /// saved it is used all the same: see [`Loaded::unsaved`].
     ///
     /// # Errors
-    /// As [`Self::load`] and [`Self::save`].
+    /// As [`Self::load`], and as [`Self::save`] where there was none.
     pub fn load_or_create(&self) -> Result<Loaded, ConfigError> {
-        let loaded = match self.load() {
-            Err(ConfigError::Io(ErrorKind::NotFound)) => {
-                let created = Loaded { config: Config::default(), changes: Vec::new() };
-                self.save(&created.config)?;
-                return Ok(created);
+        let mut loaded = match self.load() {
+            Err(ConfigError::Read(ErrorKind::NotFound)) => {
+                let config = Config::default();
+                self.save(&config)?;
+                return Ok(Loaded { config, changes: Vec::new(), unsaved: None });
             }
             loaded => loaded?,
         };
         if !loaded.changes.is_empty() {
-            self.save(&loaded.config)?;
+            loaded.unsaved = self.save(&loaded.config).err();
         }
         Ok(loaded)
     }
@@ -70,6 +77,10 @@ impl ConfigFile {
     pub fn save(&self, config: &Config) -> Result<(), ConfigError> {
         let mut text = serde_json::to_vec_pretty(config).map_err(|e| ConfigError::json(&e))?;
         text.push(b'\n');
+        self.replace(&text).map_err(|error| ConfigError::Write(error.kind()))
+    }
+
+    fn replace(&self, text: &[u8]) -> io::Result<()> {
         let folder = match self.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
@@ -77,16 +88,17 @@ impl ConfigFile {
         fs::create_dir_all(folder)?;
         self.back_up(folder)?;
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let new = folder.join(format!(".{name}.{}.new", std::process::id()));
-        let written = write_whole(&new, &text).and_then(|()| fs::rename(&new, &self.path));
+        let (process, number) = (std::process::id(), SAVES.fetch_add(1, Ordering::Relaxed));
+        let new = folder.join(format!(".{name}.{process}.{number}.new"));
+        let written = write_new(&new, text).and_then(|()| fs::rename(&new, &self.path));
         if written.is_err() {
             // Half a file is of no use; that it is there is told already.
             let _ = fs::remove_file(&new);
         }
-        Ok(written?)
+        written
     }
 
-    fn back_up(&self, folder: &Path) -> Result<(), ConfigError> {
+    fn back_up(&self, folder: &Path) -> io::Result<()> {
         let before = match fs::read(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             before => before?,
@@ -96,7 +108,7 @@ impl ConfigFile {
         // As `2026-11-21T10-20-30.123`: sorted by name is sorted by time.
         let now = humantime::format_rfc3339_nanos(SystemTime::now()).to_string();
         let now = now.trim_end_matches('Z').replace(':', "-");
-        write_whole(&folder.join(format!("config-{now}.json")), &before)?;
+        write_new(&folder.join(format!("config-{now}.json")), &before)?;
         let mut backups = Vec::new();
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
@@ -108,15 +120,19 @@ impl ConfigFile {
         backups.sort();
         let surplus = backups.len().saturating_sub(MAX_BACKUPS);
         for old in &backups[..surplus] {
-            fs::remove_file(old)?;
+            match fs::remove_file(old) {
+                // Somebody else who saves removed it.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                removed => removed?,
+            }
         }
         Ok(())
     }
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;

@@ -10,7 +10,7 @@
 //!     {"name": "main", "serviceType": "claude", "baseUrl": "https://api.example.com", "apiKeys": ["sk-1"]},
 //!     {"name": "spare", "serviceType": "openai", "baseUrl": "https://other.example.com", "apiKeys": []}
 //! ]}"#;
-//! let Loaded { config, changes } = Config::parse(text)?;
+//! let Loaded { config, changes, .. } = Config::parse(text)?;
 //! let spare = &config.upstream[1];
 //! // Nobody can call a channel without a key.
 //! assert!(!spare.is_active() && changes.iter().any(|change| change.to_string().contains("spare")));
@@ -43,7 +43,7 @@
 //! | `neverTrip` | false | no circuit breaker |
 //! | `maxConcurrent` | no limit | requests at a time |
 //! | `insecureSkipVerify` | false | takes any TLS certificate |
-//! | `headersTimeoutMs`, `idleTimeoutMs` | the client's | see [`upstream`](crate::upstream) |
+//! | `headersTimeoutMs`, `idleTimeoutMs` | the client's | 0 stands for it too |
 //!
 //! Older files had no `status` but `currentUpstream`, an index: at that index stands the channel
 //! that stays active, the others become disabled, and the member goes.
@@ -128,14 +128,41 @@ pub enum LoadBalance {
     Random,
 }
 
+/// The members that are lists of channels.
+const LISTS: [&str; 3] = ["upstream", "responsesUpstream", "geminiUpstream"];
+
+/// Takes members out that are null, which other writers put where they have nothing to say.
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(without_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_nulls),
+        _ => {}
+    }
+}
+
 impl Config {
     /// Reads the text of a file, brings it up to date and checks it.
     ///
     /// # Errors
     /// When it is not JSON of this shape, or names what cannot be used.
     pub fn parse(text: &str) -> Result<Loaded, ConfigError> {
-        let config: Self = serde_json::from_str(text).map_err(|error| ConfigError::json(&error))?;
-        check::check(config)
+        let json = |error| ConfigError::json(&error);
+        let mut value: Value = serde_json::from_str(text).map_err(json)?;
+        without_nulls(&mut value);
+        let has_status = LISTS.map(|list| {
+            let channels = value.get(list).and_then(Value::as_array).into_iter().flatten();
+            let mut status = channels.filter_map(|channel| channel.get("status"));
+            status.any(|status| status.as_str().is_none_or(|status| !status.is_empty()))
+        });
+        // The text itself knows at which line it is wrong.
+        let config = match serde_json::from_value(value) {
+            Ok(config) => config,
+            Err(_) => serde_json::from_str(text).map_err(json)?,
+        };
+        check::check(config, has_status)
     }
 
     /// How the keys of channels for callers of Responses take turns.
@@ -152,23 +179,15 @@ impl Config {
 
     /// All lists, each with the name of its member.
     pub fn lists(&self) -> impl Iterator<Item = (&'static str, &[ChannelConfig])> {
-        [
-            ("upstream", &*self.upstream),
-            ("responsesUpstream", &*self.responses_upstream),
-            ("geminiUpstream", &*self.gemini_upstream),
-        ]
-        .into_iter()
+        let lists = [&*self.upstream, &*self.responses_upstream, &*self.gemini_upstream];
+        LISTS.into_iter().zip(lists)
     }
 
     fn lists_mut(&mut self) -> [(&'static str, &mut Vec<ChannelConfig>, Option<i64>); 3] {
         [
-            ("upstream", &mut self.upstream, self.current_upstream.take()),
-            (
-                "responsesUpstream",
-                &mut self.responses_upstream,
-                self.current_responses_upstream.take(),
-            ),
-            ("geminiUpstream", &mut self.gemini_upstream, None),
+            (LISTS[0], &mut self.upstream, self.current_upstream.take()),
+            (LISTS[1], &mut self.responses_upstream, self.current_responses_upstream.take()),
+            (LISTS[2], &mut self.gemini_upstream, None),
         ]
     }
 }

@@ -90,6 +90,10 @@ fn a_file_with_a_status_is_not_old() {
     let text = json!({"currentUpstream": 1, "upstream": [channel("a"), second]}).to_string();
     let loaded = Config::parse(&text).unwrap();
     assert!(loaded.config.upstream[0].is_active() && !loaded.config.upstream[1].is_active());
+    let mut second = channel("b");
+    second["status"] = json!("active");
+    let text = json!({"currentUpstream": 0, "upstream": [channel("a"), second]}).to_string();
+    assert!(Config::parse(&text).unwrap().config.upstream[1].is_active());
 }
 
 #[test]
@@ -99,7 +103,7 @@ fn channels_without_keys_are_suspended() {
     let mut blank = channel("blank");
     blank["apiKeys"] = json!([" "]);
     let text = json!({"upstream": [none, channel("some"), blank]}).to_string();
-    let Loaded { config, changes } = Config::parse(&text).unwrap();
+    let Loaded { config, changes, .. } = Config::parse(&text).unwrap();
     let status: Vec<_> = config.upstream.iter().map(|channel| channel.status).collect();
     use ChannelStatus::{Active, Suspended};
     assert_eq!(status, [Suspended, Active, Suspended]);
@@ -121,6 +125,11 @@ fn names_are_stable_and_unique() {
     unique.sort();
     unique.dedup();
     assert_eq!(unique.len(), 3);
+    // A copy without an id above the channel that has it.
+    let mut copied = nameless.clone();
+    copied["id"] = json!(ids(&first)[0]);
+    let text = json!({"upstream": [nameless, copied]});
+    assert_eq!(Config::parse(&text.to_string()).unwrap().config.upstream.len(), 2);
     let text = json!({"upstream": [channel("same")], "responsesUpstream": [channel("same")]});
     assert!(matches!(Config::parse(&text.to_string()), Err(ConfigError::Channel { .. })));
 }
@@ -214,4 +223,53 @@ fn balances_fall_back_to_the_first() {
     assert_eq!(config.responses_balance(), LoadBalance::RoundRobin);
     assert_eq!(config.gemini_balance(), LoadBalance::Random);
     assert_eq!(parse(json!({"loadBalance": ""})).load_balance, LoadBalance::Failover);
+}
+
+#[test]
+fn times_have_offsets() {
+    for (text, utc) in [
+        ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
+        ("2026-01-02T03:04:05.5Z", "2026-01-02T03:04:05Z"),
+        ("2026-01-02T10:00:00+08:00", "2026-01-02T02:00:00Z"),
+        ("2026-01-02T10:00:00.123-01:30", "2026-01-02T11:30:00Z"),
+    ] {
+        let mut promoted = channel("a");
+        promoted["promotionUntil"] = json!(text);
+        let loaded = Config::parse(&json!({"upstream": [promoted]}).to_string()).unwrap();
+        let again = serde_json::to_value(&loaded.config).unwrap();
+        assert_eq!(again["upstream"][0]["promotionUntil"], utc, "{text}");
+    }
+}
+
+#[test]
+fn null_is_nothing() {
+    let mut nulls = channel("a");
+    for member in ["modelMapping", "baseUrls", "models", "description", "status", "priority"] {
+        nulls[member] = json!(null);
+    }
+    let text = json!({"upstream": [nulls], "responsesUpstream": null, "loadBalance": null});
+    assert!(Config::parse(&text.to_string()).unwrap().config.upstream[0].is_active());
+}
+
+#[test]
+fn no_timeout_is_zero() {
+    let mut config = ChannelConfig::new("a", ServiceType::Claude, "https://h", ["k"]);
+    (config.headers_timeout_ms, config.idle_timeout_ms) = (Some(0), Some(0));
+    assert_eq!(
+        config.upstreams().unwrap()[0].own_connection(),
+        crate::context::Connection::default()
+    );
+}
+
+#[test]
+fn what_cannot_be_saved_is_used_all_the_same() {
+    let folder = Folder::new("unsaved");
+    let mut keyless = channel("a");
+    keyless["apiKeys"] = json!([]);
+    let file = folder.write(&json!({"upstream": [keyless]}));
+    // No backup can be made where a file stands in the place of its folder.
+    fs::write(folder.0.join("backups"), "").unwrap();
+    let loaded = file.load_or_create().unwrap();
+    assert!(!loaded.config.upstream[0].is_active());
+    assert!(matches!(loaded.unsaved, Some(ConfigError::Write(_))));
 }
