@@ -167,6 +167,9 @@ fn load(file: &ConfigFile) -> Result<Config, ConfigError> {
     for change in &loaded.changes {
         tracing::warn!(%path, "{change}");
     }
+    if let Some(error) = &loaded.unsaved {
+        tracing::warn!(%path, "{error}: these changes are not in the file");
+    }
     Ok(loaded.config)
 }
 
