@@ -212,7 +212,7 @@ fn expected(row: &Row, column: Column) -> String {
         format!("{channel}/{key} {}", fault.map_or("ok", FaultKind::as_str))
     });
     let got = got.to_string();
-    describe(&got, attempts, charged)
+    describe(&got, attempts, &charged)
 }
 
 impl Seen {
@@ -222,14 +222,14 @@ impl Seen {
             let key = attempt.key.as_ref().map_or("?", |key| &key[..2]);
             format!("{channel}/{key} {}", attempt.fault.map_or("ok", |fault| fault.kind.as_str()))
         });
-        describe(&self.got.to_string(), attempts, self.charged.clone())
+        describe(&self.got.to_string(), attempts, &self.charged)
     }
 }
 
 fn describe(
     got: &str,
     attempts: impl Iterator<Item = String>,
-    charged: BTreeMap<String, String>,
+    charged: &BTreeMap<String, String>,
 ) -> String {
     let attempts = attempts.collect::<Vec<_>>().join(", ");
     let charged = |charge: &str| {
