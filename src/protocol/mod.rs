@@ -39,6 +39,7 @@ pub(crate) mod retry_after;
 mod retry_info;
 mod route;
 mod sampling;
+mod stream_reader;
 mod target;
 mod transcode;
 mod wire;

@@ -1,8 +1,8 @@
 //! Settings of sampling under the names that OpenAI and DashScope share.
 
-use super::json::{Cursor, Kind};
-use super::model::{Request, Spelling};
-use super::wire::Result;
+use super::json::{Cursor, Kind, ObjectWriter};
+use super::model::{Request, Sampling, Spelling};
+use super::wire::{Result, write_opt_number};
 
 /// Reads a setting that is a number; false for any other member.
 pub(super) fn read_number<'a>(
@@ -37,4 +37,19 @@ pub(super) fn read_stop<'a>(request: &mut Request<'a>, c: &mut Cursor<'a>) -> Re
         stop.push(c.string()?);
         Ok(())
     })
+}
+
+/// Writes the settings that are numbers, as they stood.
+pub(super) fn write_numbers(sampling: &Sampling<'_>, object: &mut ObjectWriter<'_>) {
+    for (name, value) in [
+        ("temperature", &sampling.temperature),
+        ("top_p", &sampling.top_p),
+        ("top_k", &sampling.top_k),
+        ("seed", &sampling.seed),
+        ("frequency_penalty", &sampling.frequency_penalty),
+        ("presence_penalty", &sampling.presence_penalty),
+        ("repetition_penalty", &sampling.repetition_penalty),
+    ] {
+        write_opt_number(object, name, value.as_ref());
+    }
 }

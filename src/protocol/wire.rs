@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
+use super::json::{Cursor, JsonError, JsonStr, Kind, Number, ObjectWriter, Raw};
 use super::model::Rest;
 
 pub(super) type Result<T, E = JsonError> = std::result::Result<T, E>;
@@ -79,6 +79,26 @@ pub(super) fn member_of<'a>(raw: &Raw<'a>, name: &str) -> Option<Raw<'a>> {
     walked.ok().and(found)
 }
 
+/// The `name` of an object that has no other member.
+pub(super) fn sole_name<'a>(raw: &Raw<'a>) -> Option<JsonStr<'a>> {
+    let (mut name, mut more) = (None, false);
+    let walked = raw.source_cursor()?.object(|key, c| {
+        let raw = c.raw()?;
+        if key == "name" {
+            name = raw.source_str();
+        } else {
+            more = true;
+        }
+        Ok(())
+    });
+    walked.ok().and(name).filter(|_| !more)
+}
+
+/// Whether it is a list without items.
+pub(super) fn is_empty_list(raw: &Raw<'_>) -> bool {
+    raw.as_str().trim_start_matches('[').trim_start() == "]"
+}
+
 /// Several texts as one; `separator` is escaped and stands between them. Copied only where there
 /// are several.
 pub(super) fn join<'a>(texts: Vec<JsonStr<'a>>, separator: &str) -> Option<JsonStr<'a>> {
@@ -129,5 +149,16 @@ pub(super) fn write_opt_str(
 pub(super) fn write_opt_raw(object: &mut ObjectWriter<'_>, name: &str, value: Option<&Raw<'_>>) {
     if let Some(value) = value {
         object.raw(name, value);
+    }
+}
+
+/// A number, or nothing where there is none.
+pub(super) fn write_opt_number(
+    object: &mut ObjectWriter<'_>,
+    name: &str,
+    value: Option<&Number<'_>>,
+) {
+    if let Some(value) = value {
+        object.number(name, value);
     }
 }

@@ -5,6 +5,7 @@ use bytes::BytesMut;
 use super::wire::{push, push_flat};
 use crate::protocol::citation;
 use crate::protocol::json::{ArrayWriter, Kind, ObjectWriter, Raw};
+use crate::protocol::wire::is_empty_list;
 
 /// The pages of a `search_info`, if it has any.
 pub(super) fn results<'a>(info: &Raw<'a>) -> Option<Raw<'a>> {
@@ -17,11 +18,6 @@ pub(super) fn results<'a>(info: &Raw<'a>) -> Option<Raw<'a>> {
         Ok(())
     });
     walked.ok().and(found).filter(|raw| !is_empty_list(raw))
-}
-
-/// Whether a list has no items.
-pub(super) fn is_empty_list(raw: &Raw<'_>) -> bool {
-    raw.as_str().trim_start_matches('[').trim_start() == "]"
 }
 
 /// Most pages of one answer; further ones are left out.

@@ -6,7 +6,7 @@ use crate::protocol::model::Rest;
 
 use super::finish;
 use super::names::camel;
-use crate::protocol::wire::{Result, keep};
+use crate::protocol::wire::{Result, is_empty_list, keep};
 
 /// The members of an answer.
 #[derive(Default)]
@@ -151,10 +151,6 @@ pub(super) fn each<'a>(
         Some(mut c) => c.array(|at, c| item(at, c)),
         None => Ok(()),
     }
-}
-
-fn is_empty_list(raw: &Raw<'_>) -> bool {
-    raw.as_str().trim_start_matches('[').trim_start() == "]"
 }
 
 /// The whole seconds of an RFC 3339 time in UTC, as Google writes it; `None` for any other.

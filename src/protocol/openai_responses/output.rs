@@ -8,7 +8,7 @@ use crate::protocol::json::{Cursor, JsonStr, Kind, Raw};
 use crate::protocol::model::{
     Content, Part, Rest, Seal, SealKind, Spelling, ToolArguments, ToolCall, ToolCallKind, Vendor,
 };
-use crate::protocol::wire::{Result, join, keep, skip};
+use crate::protocol::wire::{Result, is_empty_list, join, keep, skip};
 
 /// An item of `output`.
 pub(super) struct Item<'a> {
@@ -268,11 +268,6 @@ impl<'a> Piece<'a> {
         };
         Part { rest: self.rest, ..Part::new(content) }
     }
-}
-
-/// Whether a list has no items.
-pub(super) fn is_empty_list(raw: &Raw<'_>) -> bool {
-    raw.as_str().trim_start_matches('[').trim_start() == "]"
 }
 
 impl<'a> Texts<'a> {

@@ -1,12 +1,13 @@
 //! Writes a request of another protocol.
 
-use super::own::{number, write_stop};
+use super::own::write_stop;
 use super::{is_multimodal, messages, thinking, tools};
 use crate::protocol::Target;
 use crate::protocol::json::{Number, ObjectWriter, Raw};
 use crate::protocol::model::Request;
 use crate::protocol::report::{Reporter, Severity};
 use crate::protocol::response_format;
+use crate::protocol::wire::write_opt_number;
 
 /// Most answers to one request.
 const MAX_CANDIDATES: u64 = 4;
@@ -37,7 +38,7 @@ fn write_parameters(
     if request.stream == Some(true) {
         object.bool("incremental_output", true);
     }
-    number(object, "max_tokens", request.max_output_tokens.as_ref());
+    write_opt_number(object, "max_tokens", request.max_output_tokens.as_ref());
     write_sampling(request, report, object);
     tools::write_foreign(request, object, report);
     if let Some(format) = &request.output {
@@ -47,7 +48,7 @@ fn write_parameters(
     if let Some(enabled) = request.logprobs.enabled {
         object.bool("logprobs", enabled);
     }
-    number(object, "top_logprobs", request.logprobs.top.as_ref());
+    write_opt_number(object, "top_logprobs", request.logprobs.top.as_ref());
 }
 
 fn write_sampling(request: &Request<'_>, report: &mut Reporter<'_>, object: &mut ObjectWriter<'_>) {
@@ -58,7 +59,7 @@ fn write_sampling(request: &Request<'_>, report: &mut Reporter<'_>, object: &mut
             object.key("temperature").extend_from_slice(b"1.99");
             report.piece(value.as_str(), Severity::Degrade, "DashScope takes less than 2");
         }
-        value => number(object, "temperature", value.as_ref()),
+        value => write_opt_number(object, "temperature", value.as_ref()),
     }
     for (name, value) in [
         ("top_p", &sampling.top_p),
@@ -67,14 +68,14 @@ fn write_sampling(request: &Request<'_>, report: &mut Reporter<'_>, object: &mut
         ("presence_penalty", &sampling.presence_penalty),
         ("repetition_penalty", &sampling.repetition_penalty),
     ] {
-        number(object, name, value.as_ref());
+        write_opt_number(object, name, value.as_ref());
     }
     match &sampling.candidates {
         Some(n) if n.as_u64().is_some_and(|n| n > MAX_CANDIDATES) => {
             object.u64("n", MAX_CANDIDATES);
             report.piece(n.as_str(), Severity::Degrade, "more than 4 answers");
         }
-        n => number(object, "n", n.as_ref()),
+        n => write_opt_number(object, "n", n.as_ref()),
     }
     if let Some(stop) = sampling.stop.as_deref().filter(|stop| !stop.is_empty()) {
         write_stop(stop, object);

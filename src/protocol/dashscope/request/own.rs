@@ -6,12 +6,12 @@ use super::tools;
 use crate::protocol::dashscope::content::{self, texts};
 use crate::protocol::dashscope::message;
 use crate::protocol::dashscope::wire::push;
-use crate::protocol::json::{ArrayWriter, JsonStr, Number, ObjectWriter, push_str};
+use crate::protocol::json::{ArrayWriter, JsonStr, ObjectWriter, push_str};
 use crate::protocol::model::{
     Content, Instruction, Part, Place, ReasoningMode, Request, Rest, Role, Spelling, Turn,
 };
-use crate::protocol::response_format;
-use crate::protocol::wire::push_joined;
+use crate::protocol::wire::{push_joined, write_opt_number};
+use crate::protocol::{response_format, sampling};
 
 pub(super) fn write(request: &Request<'_>, object: &mut ObjectWriter<'_>) {
     if !request.model.is_empty() {
@@ -138,7 +138,7 @@ fn write_parameters(request: &Request<'_>, object: &mut ObjectWriter<'_>) {
     }
     let legacy = spelling.has(Spelling::LEGACY_MAX_TOKENS);
     let limit = if legacy { "max_tokens" } else { "max_completion_tokens" };
-    number(object, limit, request.max_output_tokens.as_ref());
+    write_opt_number(object, limit, request.max_output_tokens.as_ref());
     write_sampling(request, object);
     tools::write_own(request, object);
     if let Some(format) = &request.output {
@@ -147,37 +147,21 @@ fn write_parameters(request: &Request<'_>, object: &mut ObjectWriter<'_>) {
     if let Some(mode) = request.reasoning.mode {
         object.bool("enable_thinking", mode != ReasoningMode::Off);
     }
-    number(object, "thinking_budget", request.reasoning.budget.as_ref());
+    write_opt_number(object, "thinking_budget", request.reasoning.budget.as_ref());
     if let Some(effort) = request.reasoning.effort {
         object.plain("reasoning_effort", effort.as_str());
     }
     if let Some(enabled) = request.logprobs.enabled {
         object.bool("logprobs", enabled);
     }
-    number(object, "top_logprobs", request.logprobs.top.as_ref());
+    write_opt_number(object, "top_logprobs", request.logprobs.top.as_ref());
     request.settings_rest.write(object);
-}
-
-pub(super) fn number(object: &mut ObjectWriter<'_>, name: &str, value: Option<&Number<'_>>) {
-    if let Some(value) = value {
-        object.number(name, value);
-    }
 }
 
 fn write_sampling(request: &Request<'_>, object: &mut ObjectWriter<'_>) {
     let sampling = &request.sampling;
-    for (name, value) in [
-        ("temperature", &sampling.temperature),
-        ("top_p", &sampling.top_p),
-        ("top_k", &sampling.top_k),
-        ("seed", &sampling.seed),
-        ("frequency_penalty", &sampling.frequency_penalty),
-        ("presence_penalty", &sampling.presence_penalty),
-        ("repetition_penalty", &sampling.repetition_penalty),
-        ("n", &sampling.candidates),
-    ] {
-        number(object, name, value.as_ref());
-    }
+    sampling::write_numbers(sampling, object);
+    write_opt_number(object, "n", sampling.candidates.as_ref());
     if let Some(bias) = &sampling.logit_bias {
         object.raw("logit_bias", bias);
     }

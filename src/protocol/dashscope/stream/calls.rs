@@ -2,7 +2,7 @@
 
 use super::chunk::CallPiece;
 use super::growth::Growth;
-use super::reader::{Broken, Step};
+use crate::protocol::stream_reader::{Broken, Step};
 
 /// Most tool calls of one stream. A stream with more fails.
 pub const MAX_TOOL_CALLS: usize = 1024;

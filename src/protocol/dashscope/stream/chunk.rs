@@ -1,11 +1,11 @@
 //! One event of a stream, borrowed. Nothing in it is held to be of the right kind: what is not is
 //! as good as absent.
 
-use crate::protocol::dashscope::search::{self, is_empty_list};
+use crate::protocol::dashscope::search;
 use crate::protocol::dashscope::wire::of_kind;
 use crate::protocol::json::{Cursor, JsonStr, Kind, Raw};
 use crate::protocol::model::Rest;
-use crate::protocol::wire::{Result, lenient_str};
+use crate::protocol::wire::{Result, is_empty_list, lenient_str};
 
 /// The data of an event.
 #[derive(Default)]

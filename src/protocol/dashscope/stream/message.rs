@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::chunk::{CallPiece, Piece};
 use super::growth::{Growth, Hints, Mode};
-use super::reader::{Broken, MAX_MEDIA, Reader, Sink, Step, Words, number};
+use super::reader::{MAX_MEDIA, Reader, Words};
 use crate::protocol::citation;
 use crate::protocol::dashscope::wire::media_source;
 use crate::protocol::json::{JsonStr, Raw};
@@ -12,6 +12,7 @@ use crate::protocol::model::{
     Delta, Media, MediaKind, MediaSource, PartStart, Rest, Seal, SealKind, Spelling, StreamEvent,
     ToolCallKind, Vendor,
 };
+use crate::protocol::stream_reader::{Broken, Sink, Step, number};
 
 impl Reader {
     /// What an event says of a message: thinking, words, media, calls, in this order.

@@ -5,7 +5,8 @@ use super::chunk::{Choice, Chunk, Piece};
 use super::growth::{Growth, Mode};
 use crate::protocol::dashscope::{fault, finish, tokens};
 use crate::protocol::json::{Cursor, JsonError, Raw};
-use crate::protocol::model::{ApiError, FaultKind, Rest, StreamEvent, Usage};
+use crate::protocol::model::{ApiError, Rest, StreamEvent, Usage};
+use crate::protocol::stream_reader::{Broken, Sink, Step, broken, number};
 use crate::sse::Event;
 
 /// Most candidates of one stream. A stream with more fails.
@@ -19,13 +20,6 @@ pub const MAX_FOUND: usize = 256 << 10;
 
 /// Most pictures and sounds of one candidate; further ones are left out.
 pub const MAX_MEDIA: usize = 256;
-
-pub(super) type Sink<'s> = &'s mut dyn FnMut(StreamEvent<'_>);
-
-/// Why a stream cannot be read on.
-pub(super) struct Broken(pub(super) &'static str);
-
-pub(super) type Step = Result<(), Broken>;
 
 /// Reads the events of a stream.
 ///
@@ -238,12 +232,4 @@ impl Reader {
 /// Whether there is an answer beside a code.
 fn says_anything(chunk: &Chunk<'_>) -> bool {
     chunk.choices.is_some() || chunk.text.as_ref().is_some_and(|text| !text.is_empty())
-}
-
-fn broken(message: &'static str) -> ApiError<'static> {
-    ApiError::new(FaultKind::Upstream, message)
-}
-
-pub(super) fn number(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
 }

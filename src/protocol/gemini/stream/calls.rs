@@ -1,10 +1,11 @@
 //! Calls, whole or in pieces.
 
-use super::reader::{Broken, Open, Reader, Sink, Step};
+use super::reader::{Open, Reader};
 use crate::protocol::json::{JsonStr, Kind};
 use crate::protocol::model::{
     Delta, PartStart, Rest, Spelling, StreamEvent, ToolArguments, ToolCall,
 };
+use crate::protocol::stream_reader::{Broken, Sink, Step};
 
 impl Reader {
     /// A call, or a piece of one: `{name, willContinue}`, then `{partialArgs, willContinue}`, and

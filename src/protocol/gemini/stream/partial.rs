@@ -1,10 +1,10 @@
 //! Arguments that come in pieces (`streamFunctionCallArguments`): each piece names a place by a
 //! JSONPath and brings the value for it, of a string some letters at a time.
 
-use super::reader::{Broken, Step};
 use crate::protocol::gemini::chunk::each;
 use crate::protocol::gemini::names::camel;
 use crate::protocol::json::{Cursor, JsonStr, Kind, Raw};
+use crate::protocol::stream_reader::{Broken, Step};
 
 /// Most bytes of the arguments of one call that comes in pieces, where each value counts
 /// 256 more. A stream with more fails.

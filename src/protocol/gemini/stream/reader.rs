@@ -5,7 +5,8 @@ use crate::protocol::gemini::chunk::{CandidateHead, Chunk, each};
 use crate::protocol::gemini::parts::read_part_leniently;
 use crate::protocol::gemini::{fault, finish, tokens};
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, Raw};
-use crate::protocol::model::{ApiError, FaultKind, Rest, Stop, StreamEvent, Usage};
+use crate::protocol::model::{ApiError, Rest, Stop, StreamEvent, Usage};
+use crate::protocol::stream_reader::{Broken, Sink, Step, broken, number};
 use crate::sse::Event;
 
 /// Most candidates of one stream. A stream with more fails.
@@ -14,14 +15,6 @@ pub const MAX_CANDIDATES: usize = 128;
 /// Most bytes that are kept of what Gemini says beside an answer (ratings, grounding), for all
 /// candidates. What is more is left out.
 pub const MAX_KEPT: usize = 1 << 20;
-
-pub(super) type Sink<'s> = &'s mut dyn FnMut(StreamEvent<'_>);
-
-/// Why a stream cannot be read on.
-#[derive(Debug)]
-pub(super) struct Broken(pub(super) &'static str);
-
-pub(super) type Step<T = ()> = Result<T, Broken>;
 
 /// Reads the events of a stream.
 ///
@@ -284,13 +277,4 @@ fn each_chunk<'a>(data: &'a str, handle: &mut dyn FnMut(Chunk<'a>)) -> Result<()
         _ => handle(Chunk::read(&mut c)?),
     }
     c.end()
-}
-
-fn broken(message: &'static str) -> ApiError<'static> {
-    ApiError::new(FaultKind::Upstream, message)
-}
-
-/// The number of a candidate.
-pub(super) fn number(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
 }

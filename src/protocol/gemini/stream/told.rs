@@ -1,8 +1,9 @@
 //! What a stream says piece by piece, as the parts of the hub.
 
-use super::reader::{Open, Reader, Sink, Step, Words, number};
+use super::reader::{Open, Reader, Words};
 use crate::protocol::json::JsonStr;
 use crate::protocol::model::{Content, Delta, Part, PartStart, Rest, Seal, StreamEvent};
+use crate::protocol::stream_reader::{Sink, Step, number};
 
 impl Reader {
     pub(super) fn part(&mut self, at: usize, part: Part<'_>, sink: Sink<'_>) -> Step {

@@ -4,7 +4,7 @@ use crate::protocol::Protocol;
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, ObjectWriter, Raw};
 use crate::protocol::model::{CacheMark, Request, Rest, Spelling, Tool, ToolChoice, ToolKind};
 use crate::protocol::report::{Reporter, Severity};
-use crate::protocol::wire::lenient;
+use crate::protocol::wire::{lenient, sole_name};
 
 /// Reads an item of `tools`; one of a kind that is neither `function` nor `custom` is the vendor's.
 pub(super) fn read_tool<'a>(c: &mut Cursor<'a>) -> Result<Tool<'a>, JsonError> {
@@ -185,21 +185,6 @@ fn choice_object<'a>(raw: &Raw<'a>, spelling: &mut Spelling) -> Option<ToolChoic
         }
         _ => None,
     }
-}
-
-/// The `name` of an object that has no other member.
-fn sole_name<'a>(raw: &Raw<'a>) -> Option<JsonStr<'a>> {
-    let (mut name, mut more) = (None, false);
-    let walked = raw.source_cursor()?.object(|key, c| {
-        let raw = c.raw()?;
-        if key == "name" {
-            name = raw.source_str();
-        } else {
-            more = true;
-        }
-        Ok(())
-    });
-    walked.ok().and(name).filter(|_| !more)
 }
 
 fn allowed_names<'a>(allowed: &Raw<'a>) -> Option<(bool, Vec<JsonStr<'a>>)> {

@@ -1,9 +1,10 @@
 use bytes::BytesMut;
 
 use super::{dialect, messages, settings, tools};
-use crate::protocol::json::{JsonStr, Number, ObjectWriter, Raw};
+use crate::protocol::json::{JsonStr, ObjectWriter, Raw};
 use crate::protocol::model::{Request, Sampling, Show, Spelling};
 use crate::protocol::report::{Reporter, Severity};
+use crate::protocol::wire::write_opt_number;
 use crate::protocol::{Protocol, Target, response_format};
 
 /// Most stop sequences that OpenAI takes.
@@ -59,7 +60,7 @@ pub fn write(
     }
     // Alone it is refused.
     if own || request.logprobs.enabled == Some(true) {
-        number(&mut object, "top_logprobs", request.logprobs.top.as_ref());
+        write_opt_number(&mut object, "top_logprobs", request.logprobs.top.as_ref());
     }
     write_stream(request, &mut object);
     if own || request.origin == Protocol::OpenAiResponses {
@@ -76,12 +77,6 @@ pub fn write(
     object.end();
 }
 
-fn number(object: &mut ObjectWriter<'_>, name: &str, value: Option<&Number<'_>>) {
-    if let Some(value) = value {
-        object.number(name, value);
-    }
-}
-
 fn string(object: &mut ObjectWriter<'_>, name: &str, value: Option<&JsonStr<'_>>) {
     if let Some(value) = value {
         object.str(name, value);
@@ -94,19 +89,19 @@ fn write_limit(request: &Request<'_>, target: &Target, object: &mut ObjectWriter
         _ => target.legacy_max_tokens,
     };
     let name = if legacy { "max_tokens" } else { "max_completion_tokens" };
-    number(object, name, request.max_output_tokens.as_ref());
+    write_opt_number(object, name, request.max_output_tokens.as_ref());
 }
 
 fn write_sampling(request: &Request<'_>, object: &mut ObjectWriter<'_>, report: &mut Reporter<'_>) {
     let own = request.origin == Protocol::OpenAiChat;
     let Sampling { stop, logit_bias, top_k, repetition_penalty, .. } = &request.sampling;
     let sampling = &request.sampling;
-    number(object, "temperature", sampling.temperature.as_ref());
-    number(object, "top_p", sampling.top_p.as_ref());
-    number(object, "seed", sampling.seed.as_ref());
-    number(object, "frequency_penalty", sampling.frequency_penalty.as_ref());
-    number(object, "presence_penalty", sampling.presence_penalty.as_ref());
-    number(object, "n", sampling.candidates.as_ref());
+    write_opt_number(object, "temperature", sampling.temperature.as_ref());
+    write_opt_number(object, "top_p", sampling.top_p.as_ref());
+    write_opt_number(object, "seed", sampling.seed.as_ref());
+    write_opt_number(object, "frequency_penalty", sampling.frequency_penalty.as_ref());
+    write_opt_number(object, "presence_penalty", sampling.presence_penalty.as_ref());
+    write_opt_number(object, "n", sampling.candidates.as_ref());
     if let Some(bias) = logit_bias {
         object.raw("logit_bias", bias);
     }

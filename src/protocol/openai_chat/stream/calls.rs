@@ -1,9 +1,9 @@
 //! Which fragment belongs to which tool call.
 
 use super::chunk::CallDelta;
-use super::reader::{Broken, Step};
 use crate::protocol::model::{Seal, ToolCallKind};
 use crate::protocol::openai_chat::calls::thought_signature;
+use crate::protocol::stream_reader::{Broken, Step};
 
 /// Most tool calls of one stream. A stream with more fails.
 pub const MAX_TOOL_CALLS: usize = 1024;

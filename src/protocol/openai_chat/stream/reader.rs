@@ -3,22 +3,15 @@ use http::StatusCode;
 use super::calls::Calls;
 use super::chunk::{CallDelta, Choice, ChoiceDelta, Chunk};
 use crate::protocol::json::{Cursor, JsonError, JsonStr, Kind, Raw};
-use crate::protocol::model::{
-    ApiError, Content, Delta, FaultKind, PartStart, Rest, SealKind, StreamEvent,
-};
+use crate::protocol::model::{ApiError, Content, Delta, PartStart, Rest, SealKind, StreamEvent};
 use crate::protocol::openai_chat::finish::{self, Shape};
 use crate::protocol::openai_chat::{fault, reasoning, tokens};
+use crate::protocol::stream_reader::{Broken, Sink, Step, broken, number};
+use crate::protocol::wire::is_empty_list;
 use crate::sse::Event;
 
 /// Most candidates of one stream: OpenAI's limit of `n`. A stream with more fails.
 pub const MAX_CANDIDATES: usize = 128;
-
-type Sink<'s> = &'s mut dyn FnMut(StreamEvent<'_>);
-
-/// Why a stream cannot be read on.
-pub(super) struct Broken(pub(super) &'static str);
-
-pub(super) type Step = Result<(), Broken>;
 
 /// Reads the events of a stream.
 ///
@@ -352,16 +345,4 @@ fn content_piece<'a>(c: &mut Cursor<'a>) -> Result<(Words, JsonStr<'a>), JsonErr
         Ok(())
     })?;
     Ok((words, text))
-}
-
-fn broken(message: &'static str) -> ApiError<'static> {
-    ApiError::new(FaultKind::Upstream, message)
-}
-
-fn number(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
-}
-
-fn is_empty_list(raw: &Raw<'_>) -> bool {
-    raw.as_str().trim_start_matches('[').trim_start() == "]"
 }

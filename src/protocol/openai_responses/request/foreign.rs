@@ -2,14 +2,14 @@
 
 use super::native::write_include;
 use super::strict::complies;
-use super::write::{boolean, number};
+use super::write::boolean;
 use super::{losses, messages, settings, tool_writer};
 use crate::protocol::json::{Number, ObjectWriter, Raw};
 use crate::protocol::model::{
     Content, Effort, OutputFormat, Reasoning, ReasoningMode, Request, Seal, Vendor,
 };
 use crate::protocol::report::{Reporter, Severity};
-use crate::protocol::wire::{write_opt_raw, write_opt_str};
+use crate::protocol::wire::{write_opt_number, write_opt_raw, write_opt_str};
 use crate::protocol::{Protocol, Target};
 
 /// Fewest tokens that OpenAI lets an answer have.
@@ -33,11 +33,11 @@ pub(super) fn write(
     let thinking = Thinking::of(request, target, report);
     thinking.write(object);
     write_limit(request, object, report);
-    number(object, "temperature", request.sampling.temperature.as_ref());
-    number(object, "top_p", request.sampling.top_p.as_ref());
+    write_opt_number(object, "temperature", request.sampling.temperature.as_ref());
+    write_opt_number(object, "top_p", request.sampling.top_p.as_ref());
     let logprobs = request.logprobs.enabled == Some(true);
     if logprobs {
-        number(object, "top_logprobs", request.logprobs.top.as_ref());
+        write_opt_number(object, "top_logprobs", request.logprobs.top.as_ref());
     }
     write_include(
         thinking.wanted || (target.thinks && replays_thinking(request)),
@@ -175,7 +175,7 @@ fn write_limit(request: &Request<'_>, object: &mut ObjectWriter<'_>, report: &mu
             report.piece(limit.as_str(), Severity::Degrade, reason);
             object.u64(NAME, MIN_OUTPUT_TOKENS);
         }
-        limit => number(object, NAME, limit.as_ref()),
+        limit => write_opt_number(object, NAME, limit.as_ref()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A request that came from Responses: as it stood.
 
-use super::write::{boolean, number, strings};
+use super::write::{boolean, strings};
 use super::{settings, tool_writer};
 use crate::protocol::json::{ArrayWriter, ObjectWriter};
 use crate::protocol::model::{
@@ -9,7 +9,8 @@ use crate::protocol::model::{
 };
 use crate::protocol::openai_responses::content::{self, Side};
 use crate::protocol::openai_responses::reasoning;
-use crate::protocol::wire::{push, write_opt_raw, write_opt_str};
+use crate::protocol::sampling;
+use crate::protocol::wire::{push, write_opt_number, write_opt_raw, write_opt_str};
 
 pub(super) fn write(request: &Request<'_>, object: &mut ObjectWriter<'_>) {
     if !request.model.is_empty() {
@@ -30,9 +31,9 @@ pub(super) fn write(request: &Request<'_>, object: &mut ObjectWriter<'_>) {
     boolean(object, "parallel_tool_calls", request.parallel_tool_calls);
     write_text(request, object);
     write_reasoning(request, object);
-    number(object, "max_output_tokens", request.max_output_tokens.as_ref());
+    write_opt_number(object, "max_output_tokens", request.max_output_tokens.as_ref());
     write_sampling(request, object);
-    number(object, "top_logprobs", request.logprobs.top.as_ref());
+    write_opt_number(object, "top_logprobs", request.logprobs.top.as_ref());
     if request.rest.get("include").is_none() {
         let encrypted = request.spelling.has(Spelling::ENCRYPTED_THINKING);
         write_include(encrypted, request.logprobs.enabled == Some(true), object);
@@ -89,17 +90,7 @@ fn write_reasoning(request: &Request<'_>, object: &mut ObjectWriter<'_>) {
 
 fn write_sampling(request: &Request<'_>, object: &mut ObjectWriter<'_>) {
     let sampling = &request.sampling;
-    for (name, value) in [
-        ("temperature", &sampling.temperature),
-        ("top_p", &sampling.top_p),
-        ("top_k", &sampling.top_k),
-        ("seed", &sampling.seed),
-        ("frequency_penalty", &sampling.frequency_penalty),
-        ("presence_penalty", &sampling.presence_penalty),
-        ("repetition_penalty", &sampling.repetition_penalty),
-    ] {
-        number(object, name, value.as_ref());
-    }
+    sampling::write_numbers(sampling, object);
     match sampling.stop.as_deref() {
         Some([only]) if request.spelling.has(Spelling::PLAIN_STOP) => object.str("stop", only),
         Some(stop) => strings(object, "stop", stop),

@@ -8,7 +8,7 @@ use crate::protocol::model::{
     Content, GroupPlace, Request, Rest, Spelling, Tool, ToolChoice, ToolGroup, ToolKind,
 };
 use crate::protocol::openai_responses::namespaces::qualified;
-use crate::protocol::wire::{keep, nullable, skip};
+use crate::protocol::wire::{keep, nullable, skip, sole_name};
 
 /// Reads `tools`.
 pub(super) fn read_list<'a>(
@@ -232,21 +232,6 @@ pub(super) fn type_of(request: &Request<'_>, name: &JsonStr<'_>) -> &'static str
         |tool: &Tool<'_>| matches!(tool.kind, ToolKind::Function { .. }) && tool.name == *name;
     let tools = &request.tools;
     if tools.iter().any(custom) && !tools.iter().any(function) { "custom" } else { "function" }
-}
-
-/// The `name` of an object that has no other member.
-fn sole_name<'a>(raw: &Raw<'a>) -> Option<JsonStr<'a>> {
-    let (mut name, mut more) = (None, false);
-    let walked = raw.source_cursor()?.object(|key, c| {
-        let raw = c.raw()?;
-        if key == "name" {
-            name = raw.source_str();
-        } else {
-            more = true;
-        }
-        Ok(())
-    });
-    walked.ok().and(name).filter(|_| !more)
 }
 
 fn names_of<'a>(tools: &Raw<'a>) -> Option<Vec<JsonStr<'a>>> {

@@ -1,7 +1,7 @@
 use bytes::BytesMut;
 
 use super::{foreign, native};
-use crate::protocol::json::{JsonStr, Number, ObjectWriter, push_str};
+use crate::protocol::json::{JsonStr, ObjectWriter, push_str};
 use crate::protocol::model::Request;
 use crate::protocol::report::Reporter;
 use crate::protocol::{Protocol, Target};
@@ -32,12 +32,6 @@ pub fn write(
         foreign::write(request, target, report, &mut object);
     }
     object.end();
-}
-
-pub(super) fn number(object: &mut ObjectWriter<'_>, name: &str, value: Option<&Number<'_>>) {
-    if let Some(value) = value {
-        object.number(name, value);
-    }
 }
 
 pub(super) fn boolean(object: &mut ObjectWriter<'_>, name: &str, value: Option<bool>) {

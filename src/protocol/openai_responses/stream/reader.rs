@@ -3,21 +3,15 @@ use http::StatusCode;
 use super::event::Event;
 use super::open::{self, Item, Shape};
 use crate::protocol::json::{JsonStr, Kind, Raw};
-use crate::protocol::model::{ApiError, FaultKind, Rest, StreamEvent, ToolCallKind};
+use crate::protocol::model::{ApiError, Rest, StreamEvent, ToolCallKind};
 use crate::protocol::openai_error;
 use crate::protocol::openai_responses::finish::{self, Seen};
 use crate::protocol::openai_responses::item_writer::Kept;
 use crate::protocol::openai_responses::output::{self, Body};
 use crate::protocol::openai_responses::{envelope, tokens};
+use crate::protocol::stream_reader::{Broken, Sink, Step, broken};
 use crate::protocol::wire::member_of;
 use crate::sse;
-
-pub(super) type Sink<'s> = &'s mut dyn FnMut(StreamEvent<'_>);
-
-/// Why a stream cannot be read on.
-pub(super) struct Broken(pub(super) &'static str);
-
-pub(super) type Step<T = ()> = Result<T, Broken>;
 
 /// Reads the events of a stream.
 ///
@@ -342,8 +336,4 @@ fn failure<'a>(error: Option<&Raw<'a>>) -> ApiError<'a> {
         Some(error) => openai_error::read_member(error),
         None => broken(finish::FAILED),
     }
-}
-
-fn broken(message: &'static str) -> ApiError<'static> {
-    ApiError::new(FaultKind::Upstream, message)
 }

@@ -1,12 +1,14 @@
 //! What was told of the items of a stream, and what is told of them now.
 
 use super::open::{Item, Kind, MAX_ITEMS, Piece, Shape};
-use super::reader::{Broken, NEXT_SUMMARY, NEXT_THINKING, Reader, Sink, Step};
+use super::reader::{NEXT_SUMMARY, NEXT_THINKING, Reader};
 use crate::protocol::citation;
 use crate::protocol::json::{JsonStr, Raw};
 use crate::protocol::model::{Delta, PartStart, Rest, StreamEvent};
 use crate::protocol::openai_responses::item_writer::{Kept, inside, logprobs_of};
 use crate::protocol::openai_responses::output::{self, Body, Call, SEPARATOR, Thought};
+use crate::protocol::stream_reader::{Broken, Sink, Step};
+use crate::protocol::wire::is_empty_list;
 
 impl Reader {
     /// The open item of an event, a new one where none is known. `None` for one that is done.
@@ -181,7 +183,7 @@ impl Reader {
     /// Token probabilities have the form of Chat's, which the hub knows, but for the list.
     pub(super) fn logprobs(&mut self, at: usize, nth: usize, list: &Raw<'_>, sink: Sink<'_>) {
         let piece = &mut self.items[at].pieces[nth];
-        if output::is_empty_list(list) || piece.part.is_none() {
+        if is_empty_list(list) || piece.part.is_none() {
             return;
         }
         piece.logprobs = true;
