@@ -138,5 +138,6 @@ impl<B: Body<Data = Bytes>> Body for DecodeBody<B> {
     }
 }
 
-#[cfg(all(test, feature = "decompress"))]
+#[cfg(feature = "decompress")]
+#[cfg(test)]
 mod tests;

@@ -181,7 +181,7 @@ fn headers_of_the_encoded_bytes_go() {
         headers.insert(name, HeaderValue::from_static("x"));
     }
     let body = DecodeBody::new(Frames::new(["x"]), &mut headers).unwrap();
-    assert_eq!(headers.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["content-type"]);
+    assert_eq!(headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(), ["content-type"]);
     assert_eq!((body.size_hint().lower(), body.size_hint().upper()), (0, None));
 }
 

@@ -70,15 +70,12 @@ async fn a_permit_lasts_as_long_as_the_stream() {
     let layer = one();
     let limits = layer.limits();
     let mut first = send(&layer, post()).await.unwrap();
-    let second = tokio::spawn({
-        let layer = layer.clone();
-        async move { send(&layer, post()).await.unwrap() }
-    });
-    tokio::task::yield_now().await;
+    let mut second = tokio_test::task::spawn(send(&layer, post()));
+    tokio_test::assert_pending!(second.poll());
     assert_eq!((limits.snapshot().in_flight, limits.snapshot().waiting), (1, 1));
     assert_eq!(crate::test_helpers::step(first.body_mut()), Some("a".into()));
-    tokio::task::yield_now().await;
-    assert_eq!(limits.snapshot().waiting, 1, "the stream goes on");
+    tokio_test::assert_pending!(second.poll(), "the stream goes on");
+    assert_eq!(limits.snapshot().waiting, 1);
     assert_eq!(steps(first.body_mut()).last(), Some(&"b".into()));
     let second = second.await.unwrap();
     assert_eq!((second.status().as_u16(), limits.snapshot().in_flight), (200, 1));

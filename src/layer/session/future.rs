@@ -140,7 +140,7 @@ where
                 StateProj::Answer { collect, parts } => {
                     let collected = ready!(collect.poll(cx));
                     let (parts, turn) = *parts.take().expect("future polled after completion");
-                    match finish_answer(parts, turn, collected) {
+                    match finish_answer(parts, &turn, collected) {
                         Ok(response) => done(response),
                         Err(refusal) => State::Refuse { refusal },
                     }
@@ -347,7 +347,7 @@ fn begin_answer<S, F, B, C: Body<Data = Bytes>>(
 
 fn finish_answer<C, E>(
     mut parts: response::Parts,
-    turn: OpenTurn,
+    turn: &OpenTurn,
     collected: Result<Collected, CollectError<DecodeError<E>>>,
 ) -> Result<Response<ResponseBody<C>>, Refusal> {
     let mut collected = collected.map_err(|error| match error {

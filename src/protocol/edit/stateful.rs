@@ -57,7 +57,7 @@ impl<'a> StatefulRequest<'a> {
             Some(_) => return Err(EditError::Shape("store")),
         };
         let conversation = present(&root, "conversation")?.map(|_| "conversation");
-        let background = present(&root, "background")?.filter(|item| item.is_true());
+        let background = present(&root, "background")?.filter(Item::is_true);
         let foreign = conversation.or(background.map(|_| "background"));
         Ok(Self { text, root, previous, store, foreign })
     }
