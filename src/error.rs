@@ -81,6 +81,8 @@ pub enum TransportKind {
     Protocol,
     /// It took too long.
     Timeout(Phase),
+    /// The body of the request failed on its way there.
+    RequestBody,
     /// Anything else.
     Other,
 }
@@ -158,6 +160,7 @@ impl fmt::Display for TransportKind {
             Self::Timeout(Phase::Connect) => "connecting to the upstream took too long",
             Self::Timeout(Phase::Headers) => "the upstream did not answer in time",
             Self::Timeout(Phase::Idle) => "the upstream stopped sending",
+            Self::RequestBody => "the request body could not be read",
             Self::Other => "the request to the upstream failed",
         })
     }

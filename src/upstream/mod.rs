@@ -33,7 +33,8 @@
 //!
 //! # Errors
 //!
-//! [`TransportError`], from the call and from the body.
+//! [`TransportError`], from the call and from the body. A request body that fails over HTTP/1.1 is
+//! told apart ([`TransportKind::RequestBody`]); over HTTP/2 hyper tells only that the stream ended.
 //!
 //! # Cancellation
 //!
@@ -56,6 +57,8 @@ pub use idle::IdleTimeoutBody;
 pub use proxy::{BadProxy, Proxies};
 pub use service::{HttpUpstream, ResponseFuture};
 
+use std::error::Error as _;
+
 use crate::error::{BoxError, TransportError, TransportKind, chain};
 
 /// Sorts an error of hyper, rustls or the operating system.
@@ -72,6 +75,8 @@ fn kind_of(error: &(dyn std::error::Error + 'static)) -> TransportKind {
         }
         let hyper = error.downcast_ref::<hyper::Error>();
         match hyper {
+            // Of what hyper blames us for, only a body comes with a cause.
+            Some(e) if e.is_user() && e.source().is_some() => Some(TransportKind::RequestBody),
             Some(e) if e.is_parse() => Some(TransportKind::Protocol),
             Some(e) if e.is_incomplete_message() || e.is_closed() || e.is_canceled() => {
                 Some(TransportKind::Closed)

@@ -1,5 +1,6 @@
 //! Over real sockets of the loopback, where a clock cannot be paused: timeouts are short ones.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,6 +22,7 @@ use super::{HttpUpstream, HttpUpstreamBuilder, Proxies};
 use crate::body::{Collect, CollectError};
 use crate::context::Connection;
 use crate::error::{Phase, TransportError, TransportKind};
+use crate::test_helpers::{Frames, Step};
 
 type Client = HttpUpstream<Full<Bytes>>;
 
@@ -179,6 +181,16 @@ async fn requests_of_other_versions_go_as_http_1_1() {
         assert_eq!(Client::default().oneshot(request).await.unwrap().status(), 200);
     }
     assert!(server.heads().iter().all(|head| head.contains(" http/1.1\r\n")));
+}
+
+#[tokio::test]
+async fn a_request_body_that_fails_is_told_apart() {
+    let server = Server::plain(|_| Some("")).await;
+    let client: HttpUpstream<Frames> = HttpUpstreamBuilder::new().build();
+    let body = Frames::new([Step::from("{"), Step::error("too large")]);
+    let request = Request::post(server.uri()).body(body).unwrap();
+    let error = client.oneshot(request).await.unwrap_err();
+    assert_eq!(error.kind(), TransportKind::RequestBody, "{:?}", error.source());
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 //!
 //! An error becomes 504 if it was a timeout and 502 if not, in the protocol that the upstream would
 //! have spoken, with a [`Fault`](crate::protocol::model::Fault) of origin `Transport` in the
-//! extensions. Layers outside then see one kind of outcome. It never touches a response, nor an
+//! extensions. A request body that failed ([`TransportKind::RequestBody`]) becomes 400 and is a
+//! fault of origin `Gateway`: neither key nor channel pays for it. Layers outside then see one kind of outcome. It never touches a response, nor an
 //! error inside a body, and never shows the text of an error, which may hold a URL or a key.
 //!
 //! ```
@@ -29,6 +30,8 @@
 //! # Buffering, Cancellation, Errors
 //!
 //! Nothing is buffered. There is no error left; one of `poll_ready` is answered at the next call.
+//!
+//! [`TransportKind::RequestBody`]: crate::error::TransportKind::RequestBody
 
 mod future;
 mod layer;

@@ -60,6 +60,18 @@ async fn timeouts_become_gateway_timeouts() {
 }
 
 #[tokio::test]
+async fn a_request_body_that_fails_is_no_fault_of_the_upstream() {
+    let broken = || TransportError::new(TransportKind::RequestBody);
+    let response = failed(broken, request("/v1/messages")).await;
+    assert_eq!(response.status(), 400);
+    let fault = *response.extensions().get::<Fault>().unwrap();
+    assert_eq!((fault.kind, fault.origin), (FaultKind::BadRequest, FaultOrigin::Gateway));
+    assert!(!fault.moves_on);
+    let expected = r#"{"type":"error","error":{"type":"invalid_request_error","message":"the request body could not be read"}}"#;
+    assert_eq!(text(response).await, expected);
+}
+
+#[tokio::test]
 async fn the_upstreams_protocol_is_spoken() {
     let mut sent = request("/v1/messages");
     Exchange::of(sent.extensions_mut())

@@ -22,6 +22,9 @@ pub struct Fault {
     /// Whether another key or another channel may do better. Usually what
     /// [`FaultKind::moves_on`] says; whoever classified it may know better.
     pub moves_on: bool,
+    /// Whether the kind was found in the wording of an error alone, which a client may have a part
+    /// in. A single one of them says nothing of a key.
+    pub guessed: bool,
 }
 
 impl Fault {
@@ -31,10 +34,12 @@ impl Fault {
         Self::new(kind, kind.status(), FaultOrigin::Gateway)
     }
 
-    /// There was no answer, or it broke off.
+    /// There was no answer, or it broke off. A request body that could not be read is no fault of
+    /// the upstream.
     #[must_use]
     pub fn transport(kind: TransportKind) -> Self {
         let kind = match kind {
+            TransportKind::RequestBody => return Self::gateway(FaultKind::BadRequest),
             TransportKind::Timeout(_) => FaultKind::Timeout,
             _ => FaultKind::Transport,
         };
@@ -44,12 +49,14 @@ impl Fault {
     /// A fault that moves on as its kind does, and names no time to wait.
     #[must_use]
     pub fn new(kind: FaultKind, status: StatusCode, origin: FaultOrigin) -> Self {
-        Self { kind, status, retry_after: None, origin, moves_on: kind.moves_on() }
+        let moves_on = kind.moves_on();
+        Self { kind, status, retry_after: None, origin, moves_on, guessed: false }
     }
 }
 
 /// Kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum FaultKind {
     /// The client left.
     ClientCancel,
