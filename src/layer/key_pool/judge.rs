@@ -17,7 +17,8 @@ pub(super) enum Cost {
 pub(super) fn cost(fault: &Fault) -> Cost {
     match fault.kind {
         _ if fault.origin == FaultOrigin::Gateway => Cost::Nothing,
-        kind if kind.is_keys() => Cost::CoolsDown,
+        kind if kind.is_keys() && !fault.guessed => Cost::CoolsDown,
+        kind if kind.is_keys() => Cost::Counts,
         kind if kind.is_upstreams() => Cost::Counts,
         _ => Cost::Nothing,
     }
@@ -35,6 +36,8 @@ pub(super) fn stuck() -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
     use crate::protocol::model::FaultKind;
 
@@ -65,5 +68,17 @@ mod tests {
                 assert_eq!(of(FaultOrigin::Gateway), Cost::Nothing, "{kind:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_guess_counts_but_never_cools_at_once() {
+        for kind in [FaultKind::Auth, FaultKind::Permission, FaultKind::Billing] {
+            let fault = Fault::new(kind, StatusCode::BAD_REQUEST, FaultOrigin::Upstream);
+            assert_eq!(cost(&fault), Cost::CoolsDown, "{kind:?}");
+            assert_eq!(cost(&Fault { guessed: true, ..fault }), Cost::Counts, "{kind:?}");
+        }
+        let wrong =
+            Fault::new(FaultKind::BadRequest, StatusCode::BAD_REQUEST, FaultOrigin::Upstream);
+        assert_eq!(cost(&Fault { guessed: true, ..wrong }), Cost::Nothing);
     }
 }

@@ -45,7 +45,7 @@
 //! | kind | the key |
 //! |---|---|
 //! | `Auth`, `Permission`, `Billing`, `RateLimit` | cools down at once |
-//! | `Overloaded`, `Upstream`, `Transport`, `Timeout` | cools down when there were [`Cooldown::threshold`] of them without a success between |
+//! | the same where they are [guessed](crate::protocol::model::Fault::guessed), `Overloaded`, `Upstream`, `Transport`, `Timeout` | cools down when there were [`Cooldown::threshold`] of them without a success between |
 //! | any of the caller's, and whatever has [`FaultOrigin::Gateway`](crate::protocol::model::FaultOrigin) | nothing |
 //!
 //! A [`Cooldown`] lasts 300 s, then 600 s, 1200 s, .. up to 12 hours; `Retry-After` is its floor,

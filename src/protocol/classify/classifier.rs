@@ -20,6 +20,9 @@ use crate::protocol::{Protocol, translate};
 /// | 400 | where the error says that key, quota or upstream are to blame, not the request |
 /// | other 4xx | no |
 ///
+/// A message counts without what it quotes, which may be the client's own words; and a kind that
+/// nothing but the message told is [guessed](Fault::guessed).
+///
 /// Never where the prompt is too long or a policy refused the content, nor where `error.code`
 /// says that the request is at fault, whatever the status: `sensitive_words_detected`,
 /// `content_policy_violation`, `content_filter`, `content_blocked`, `moderation_blocked`,
@@ -58,6 +61,7 @@ impl Classify for Classifier {
             Evidence::Answer { protocol, status, headers, body } => {
                 let told = Told::read(protocol, status, body);
                 let mut fault = self.fault(&told, status, told.kind_with(status));
+                fault.guessed = told.is_guess(status, fault.kind);
                 let in_headers = retry_after::read(headers, fault.kind);
                 fault.retry_after = fault.retry_after.max(in_headers);
                 fault
@@ -65,7 +69,8 @@ impl Classify for Classifier {
             Evidence::InBand { protocol, data } => {
                 let told = Told::read(protocol, StatusCode::OK, Some(data));
                 let kind = told.kind_in_band();
-                self.fault(&told, kind.status(), kind)
+                let guessed = told.is_guess(StatusCode::OK, kind);
+                Fault { guessed, ..self.fault(&told, kind.status(), kind) }
             }
             Evidence::Transport(kind) => Fault::transport(kind),
             Evidence::Truncated => of_kind(FaultKind::Upstream, FaultOrigin::Upstream),
@@ -153,6 +158,18 @@ impl Told {
             }
             kind => kind,
         })
+    }
+
+    /// Whether this kind was found in words for people alone, where neither the status nor a name
+    /// that the upstream gave the error tells as much.
+    fn is_guess(&self, status: StatusCode, kind: FaultKind) -> bool {
+        let by_status = FaultKind::from_status(status);
+        let told = kind == self.kind
+            || kind == by_status
+            || (kind.is_keys() && by_status.is_keys())
+            || self.kind_for_sure() == Some(kind);
+        let names = self.said.names();
+        !told && words::quota(&names) != Some(kind) && words::class(&names) != Some(kind)
     }
 
     /// The kind, where it needs no second thought.

@@ -9,7 +9,7 @@ pub(super) struct Said {
     pub(super) code: String,
     /// Its type.
     pub(super) type_word: String,
-    /// All that is told to people, a line each.
+    /// All that is told to people, a line each, without what it quotes.
     pub(super) text: String,
     /// Whether it names a parameter of the request.
     pub(super) has_param: bool,
@@ -85,8 +85,63 @@ impl Said {
         if !self.text.is_empty() {
             self.text.push('\n');
         }
-        self.text.push_str(&text.to_lowercase());
+        self.text.push_str(&without_quotes(&text.to_lowercase()));
     }
+
+    /// Its names alone, which the upstream chose and no request can.
+    pub(super) fn names(&self) -> Self {
+        let (code, type_word) = (self.code.clone(), self.type_word.clone());
+        Self { code, type_word, text: String::new(), has_param: self.has_param }
+    }
+}
+
+/// Where the rest of a message is what the client sent, as pydantic writes it.
+const ECHOES: [&str; 4] = ["input_value=", "input=", "'input':", "\"input\":"];
+
+/// A message without what it quotes: that may be the client's words, who could blame a key with
+/// them. The marks stay. What is left open goes to the end, as in an echo that was cut.
+fn without_quotes(text: &str) -> String {
+    let echo = ECHOES.iter().filter_map(|echo| text.find(echo)).min();
+    let text = &text[..echo.unwrap_or(text.len())];
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    let mut before = ' ';
+    while let Some(open) = chars.next() {
+        out.push(open);
+        // An apostrophe stands behind a letter.
+        let quotes = open != '\'' || !before.is_alphanumeric();
+        before = open;
+        let Some(close) = closing(open).filter(|_| quotes) else { continue };
+        let mut depth = 1;
+        while let Some(c) = chars.next() {
+            let next_is_letter = chars.peek().is_some_and(|c| c.is_alphanumeric());
+            if c == '\\' {
+                chars.next();
+            } else if c == close && !(c == '\'' && next_is_letter) {
+                depth -= 1;
+            } else if c == open && c != close {
+                depth += 1;
+            }
+            if depth == 0 {
+                out.push(close);
+                before = close;
+                break;
+            }
+        }
+    }
+    out
+}
+
+fn closing(open: char) -> Option<char> {
+    Some(match open {
+        '"' | '\'' | '`' => open,
+        '“' => '”',
+        '‘' => '’',
+        '「' => '」',
+        '[' => ']',
+        '{' => '}',
+        _ => return None,
+    })
 }
 
 fn set(slot: &mut String, word: &str, inner: bool) {

@@ -209,6 +209,54 @@ fn messages_of_a_400() {
 }
 
 #[test]
+fn what_a_message_quotes_blames_nobody() {
+    let rows = [
+        r#"Invalid JSON payload received. Unknown name "quota": Cannot find field."#,
+        "* GenerateContentRequest.tools[0].function_declarations[0].parameters.properties[payment].items: missing field.",
+        "1 validation error for Request\nmessages\n  Input should be a list [type=list_type, input_value='my api key, quota', input_type=str]",
+        "Bad value (input='pay [the] bill: quota exceeded, unauthorized",
+        "[{'type': 'missing', 'loc': ('body', 'n'), 'input': {'prompt': 'invalid api key'}}]",
+        "Unknown parameter: `billing`. It's not supported, isn't it?",
+        "Unsupported value “credit balance”",
+        r#"Unexpected "say \"quota\" now" in the text"#,
+        "Unterminated string: \"rate limit and quota",
+        "不支持「额度」",
+    ];
+    for text in rows {
+        for status in [400, 500] {
+            let fault = answer(Classifier::new(), Some(Gemini), status, &message(text)).unwrap();
+            assert_eq!(fault.kind, FaultKind::from_status(fault.status), "{status} {text}");
+            assert!(!fault.guessed);
+        }
+    }
+    for text in ["The 'free' plan's quota is used up", "Your project's quota isn't enough [429]"] {
+        let fault = answer(Classifier::new(), None, 400, &message(text)).unwrap();
+        assert_eq!(fault.kind, Billing, "{text}");
+    }
+}
+
+#[test]
+fn a_kind_that_only_the_message_tells_is_a_guess() {
+    let rows = [
+        (400, message("Quota exceeded"), Billing, true),
+        (500, message("Quota exceeded"), Billing, true),
+        (400, message("Invalid API key"), Auth, true),
+        (403, message("user quota is not enough"), Billing, false),
+        (429, message("Quota exceeded"), RateLimit, false),
+        (401, message("quota"), Billing, false),
+        (400, r#"{"error":{"type":"billing","message":"quota"}}"#.to_owned(), Billing, false),
+        (400, r#"{"error":{"code":"invalid_api_key","message":"m"}}"#.to_owned(), Auth, false),
+        (400, message("Bad request"), BadRequest, false),
+    ];
+    for (status, body, kind, guessed) in rows {
+        let fault = answer(Classifier::new(), Some(OpenAiChat), status, &body).unwrap();
+        assert_eq!((fault.kind, fault.guessed), (kind, guessed), "{status} {body}");
+    }
+    let arrears = r#"{"code":"Arrearage","message":"Access denied","request_id":"r"}"#;
+    assert!(!answer(Classifier::new(), Some(DashScope), 400, arrears).unwrap().guessed);
+}
+
+#[test]
 fn every_field_is_tried() {
     let rows = [
         (r#"{"error":{"message":"quota"}}"#, Billing),
@@ -577,6 +625,8 @@ fn without_an_answer() {
     assert_eq!(classify(&timeout), (Timeout, FaultOrigin::Transport, true));
     let refused = Evidence::Transport(TransportKind::Connect);
     assert_eq!(classify(&refused), (Transport, FaultOrigin::Transport, true));
+    let upload = Evidence::Transport(TransportKind::RequestBody);
+    assert_eq!(classify(&upload), (BadRequest, FaultOrigin::Gateway, false));
     assert_eq!(classify(&Evidence::Truncated), (Upstream, FaultOrigin::Upstream, true));
     assert_eq!(classify(&Evidence::ClientLeft), (ClientCancel, FaultOrigin::Gateway, false));
 }

@@ -30,8 +30,9 @@ pub(super) fn class(said: &Said) -> Option<FaultKind> {
 }
 
 /// Whether a message begins with the place in the request that it is about:
-/// `messages.0.content.1: …`.
+/// `messages.0.content.1: …`, `* tools[0].name: …`.
 fn begins_with_path(message: &str) -> bool {
+    let message = message.strip_prefix("* ").unwrap_or(message);
     let place = message.split_once(": ").map_or("", |(place, _)| place);
     place.contains('.') && place.chars().all(|c| c.is_ascii_alphanumeric() || "._[]-".contains(c))
 }
