@@ -14,19 +14,32 @@ use crate::protocol::{Protocol, refusal};
 pub struct Refusal {
     kind: FaultKind,
     message: Cow<'static, str>,
+    moves_on: bool,
 }
 
 impl Refusal {
     /// A refusal; the caller reads `message`, so it holds no secret.
     #[must_use]
     pub fn new(kind: FaultKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), moves_on: kind.moves_on() }
+    }
+
+    /// Says that another upstream may serve the request, whatever the kind:
+    /// [`Fault::moves_on`].
+    #[must_use]
+    pub fn for_this_upstream(mut self) -> Self {
+        self.moves_on = true;
+        self
     }
 
     /// The answer; see [`refuse`].
     #[must_use]
     pub fn response<B>(&self, protocol: Option<Protocol>) -> Response<RewriteBody<B>> {
-        refuse(protocol, &ApiError::new(self.kind, &*self.message))
+        let mut response = refuse(protocol, &ApiError::new(self.kind, &*self.message));
+        if let Some(fault) = response.extensions_mut().get_mut::<Fault>() {
+            fault.moves_on = self.moves_on;
+        }
+        response
     }
 }
 
@@ -120,6 +133,18 @@ mod tests {
         let fault = *response.extensions().get::<Fault>().unwrap();
         assert_eq!(fault.origin, FaultOrigin::Gateway);
         assert_eq!(fault.status, StatusCode::TOO_MANY_REQUESTS);
+    }
+
+    #[test]
+    fn another_upstream_may_do() {
+        let moves_on = |refusal: &Refusal| {
+            let response = refusal.response::<Empty<Bytes>>(None);
+            response.extensions().get::<Fault>().map(|fault| (fault.kind, fault.moves_on))
+        };
+        let refusal = Refusal::new(FaultKind::BadRequest, "no tools here");
+        assert_eq!(moves_on(&refusal), Some((FaultKind::BadRequest, false)));
+        let refusal = refusal.for_this_upstream();
+        assert_eq!(moves_on(&refusal), Some((FaultKind::BadRequest, true)));
     }
 
     #[test]

@@ -40,7 +40,7 @@
 //! | moves on, and a channel or key is left | it is sent again at once |
 //! | moves on, and nobody inside tells of channels or keys | the same |
 //! | moves on, there is only this upstream, and it may pass | after a [`Backoff`], if there is one |
-//! | a refusal of ours (no free key), and nothing else is left | no more |
+//! | a refusal of ours (no free key; what this upstream cannot be asked), and nothing else is left | no more |
 //!
 //! What is no generation, such as an upload or a batch, is repeated only where the upstream did
 //! nothing: after faults of keys. A request over [`max_replay`](FailoverLayer::max_replay) has one
@@ -60,8 +60,9 @@
 //!
 //! The answer of the last upstream that failed; one that refused a key of ours only where no other
 //! answered otherwise. If no upstream answered at all: the one refusal if there was one attempt,
-//! else 503 in the caller's protocol with the channels and how each failed. A `Retry-After` is the
-//! shortest that was asked for. [`Terminal::Generic`] says 503 and nothing else instead.
+//! or where every upstream was one for which we refused the request itself, else 503 in the
+//! caller's protocol with the channels and how each failed. A `Retry-After` is the
+//! shortest that was asked for. [`Terminal::Generic`] says 503 and nothing else instead, but for what is wrong with the request.
 //!
 //! # Order
 //!

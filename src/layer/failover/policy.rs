@@ -131,13 +131,20 @@ impl Repeats {
 /// key of ours come last: the caller has no part in it.
 pub(super) fn weight(fault: &Fault) -> u8 {
     match fault.origin {
-        FaultOrigin::Gateway => 0,
-        FaultOrigin::Transport => 1,
+        _ if refuses_request(fault) => 0,
+        FaultOrigin::Gateway => 1,
+        FaultOrigin::Transport => 2,
         FaultOrigin::Upstream => match fault.kind {
-            FaultKind::Auth | FaultKind::Permission | FaultKind::Billing => 2,
-            _ => 3,
+            FaultKind::Auth | FaultKind::Permission | FaultKind::Billing => 3,
+            _ => 4,
         },
     }
+}
+
+/// Whether a layer of ours found that an upstream cannot be asked this. It is told only where all
+/// were refused so: else another time may do.
+pub(super) fn refuses_request(fault: &Fault) -> bool {
+    fault.origin == FaultOrigin::Gateway && !fault.kind.moves_on()
 }
 
 #[cfg(test)]
@@ -217,6 +224,7 @@ mod tests {
         let transport =
             Fault::new(FaultKind::Timeout, StatusCode::BAD_GATEWAY, FaultOrigin::Transport);
         let order = [
+            Fault::gateway(FaultKind::BadRequest),
             Fault::gateway(FaultKind::Overloaded),
             transport,
             fault(FaultKind::Auth),

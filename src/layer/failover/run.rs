@@ -209,7 +209,9 @@ impl<C, E> Run<Response<C>, E> {
         if let Some((fault, outcome)) = self.failure.take() {
             // A single refusal says all that there is to say.
             let tells = fault.origin == FaultOrigin::Upstream || self.made.len() == 1;
-            if tells && self.config.terminal == Terminal::Upstream {
+            // It is about the request, and every upstream was one for which we refused it.
+            let refused = policy::refuses_request(&fault);
+            if refused || tells && self.config.terminal == Terminal::Upstream {
                 self.exchange.update(|facts| facts.fault = Some(fault));
                 let mut answer = passed(outcome);
                 if let (Ok(response), Some(wait)) = (&mut answer, self.retry_after) {

@@ -82,7 +82,7 @@ pub(super) fn plan(
         // Also what is added to the list of operations and not yet built here.
         _ => {
             let message = format!("an upstream of protocol {to} has no such endpoint");
-            Plan::Refuse(Refusal::new(FaultKind::NotFound, message))
+            Plan::Refuse(Refusal::new(FaultKind::NotFound, message).for_this_upstream())
         }
     }
 }

@@ -13,7 +13,7 @@ use super::keep::Keeping;
 use super::plan::{self, Plan};
 use super::{ResponseBody, headers};
 use crate::body::{Collected, Refusal, RewriteBody, drop_body_headers};
-use crate::context::RequestFacts;
+use crate::context::{ExchangeFacts, RequestFacts};
 use crate::protocol::dialect::Outgoing;
 use crate::protocol::edit::{Edited, Outline};
 use crate::protocol::json::JsonStr;
@@ -33,7 +33,17 @@ pub(super) enum Prepared<B, C> {
 }
 
 fn bad_request(error: &TranslateError) -> Refusal {
-    Refusal::new(FaultKind::BadRequest, error.to_string())
+    let refusal = Refusal::new(FaultKind::BadRequest, error.to_string());
+    match error {
+        // Another upstream may take it as it is; what cannot be read nobody can.
+        TranslateError::Refused(_) => refusal.for_this_upstream(),
+        _ => refusal,
+    }
+}
+
+/// The model that was asked for, where somebody has read it, is that of the upstream too.
+pub(super) fn passes_model(facts: &mut ExchangeFacts) {
+    facts.upstream_model = facts.request.as_ref().and_then(|request| request.model.clone());
 }
 
 /// An estimate instead of a count.
@@ -81,6 +91,7 @@ impl<S> PendingCall<S> {
         }
         let plain = self.upstream.model_map().is_empty() && self.upstream.own_dialect().is_none();
         if plain && !self.exchange.is_limited() {
+            self.exchange.update(passes_model);
             return Ok(collected);
         }
         let outline = Outline::read(protocol, &collected.bytes)?;
@@ -173,7 +184,7 @@ impl<S> PendingCall<S> {
             let names = self.upstream.model_map().names();
             if asked.is_some() || names.len() == 0 {
                 let message = format!("an upstream of protocol {to} does not list its models");
-                return Err(Refusal::new(FaultKind::NotFound, message));
+                return Err(Refusal::new(FaultKind::NotFound, message).for_this_upstream());
             }
             let body = translate::write_models(from, names).map_err(|error| bad_request(&error))?;
             return Ok(Prepared::Answer(Box::new(answered(body))));
@@ -257,7 +268,8 @@ impl<S> PendingCall<S> {
         let (uri, headers) = (&mut self.parts.uri, &mut self.parts.headers);
         dialect
             .request(&mut Outgoing { uri, headers, body, report })
-            .map_err(|error| Refusal::new(FaultKind::BadRequest, error.to_string()))?;
+            .map_err(|error| Refusal::new(FaultKind::BadRequest, error.to_string()))
+            .map_err(Refusal::for_this_upstream)?;
         self.check(report)
     }
 

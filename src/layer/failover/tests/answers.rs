@@ -103,3 +103,27 @@ async fn refusals_speak_the_callers_protocol() {
         assert!(text.starts_with(expected), "{path}: {text}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_refused_for_every_upstream_is_told_why() {
+    let strict = |name, more| {
+        let refused = Fault { moves_on: true, ..Fault::gateway(FaultKind::BadRequest) };
+        status(400).told(refused).on(name, more)
+    };
+    let busy = |name, more| fault(FaultKind::Overloaded, FaultOrigin::Gateway).on(name, more);
+    let broken = |name, more| fault(FaultKind::Transport, FaultOrigin::Transport).on(name, more);
+    let rows = [
+        (vec![strict("a", true), strict("b", false)], 400),
+        (vec![strict("a", true), status(200)], 200),
+        (vec![strict("a", true), busy("b", false)], 503),
+        (vec![busy("a", true), strict("b", false)], 503),
+        (vec![strict("a", true), broken("b", true), strict("c", false)], 503),
+    ];
+    for (acts, expected) in rows {
+        for terminal in [Terminal::Upstream, Terminal::Generic] {
+            let layer = FailoverLayer::new().terminal(terminal);
+            let (answer, _) = ask(&layer, &Script::new(acts.clone())).await;
+            assert_eq!(answer.status(), expected, "{acts:?}");
+        }
+    }
+}
