@@ -17,11 +17,12 @@ use super::keep::Keeping;
 use super::layer::Config;
 use super::notes::Notes;
 use crate::body::{
-    self, Collect, CollectError, Collected, DecodeBody, DecodeError, Refusal, RewriteBody,
-    is_encoded, is_event_stream, media_type,
+    self, Collect, CollectError, Collected, DecodeBody, DecodeError, RewriteBody, is_encoded,
+    is_event_stream, media_type,
 };
+use crate::error::TransportKind;
 use crate::protocol::dialect::AnswerPiece;
-use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
+use crate::protocol::model::{ApiError, Fault, FaultKind, FaultOrigin};
 use crate::protocol::report::TranslationReport;
 use crate::protocol::translate::{
     Folder, Transcoder, TranslateError, TranslatedAnswer, count_answer, error, models_answer,
@@ -200,18 +201,26 @@ pub(super) fn begin_stream<C>(
 }
 
 /// Whose fault it is that there is no answer, and what to say of it.
-type Failure = (FaultKind, Cow<'static, str>);
+type Failure = (Fault, Cow<'static, str>);
+
+fn of_upstream(kind: FaultKind) -> Fault {
+    Fault::new(kind, kind.status(), FaultOrigin::Upstream)
+}
 
 fn read<E>(collected: Result<Collected, CollectError<DecodeError<E>>>) -> Result<Bytes, Failure> {
     collected.map(|collected| collected.bytes).map_err(|error| match error {
         CollectError::TooLarge => {
-            (FaultKind::Upstream, "the upstream's answer is too large".into())
+            // By our own limit, which holds for the next upstream too.
+            let fault = Fault { moves_on: false, ..Fault::gateway(FaultKind::Upstream) };
+            (fault, "the upstream's answer is too large".into())
         }
         CollectError::Body(DecodeError::Malformed) => {
-            (FaultKind::Upstream, "the upstream's answer is not encoded as it says".into())
+            let fault = of_upstream(FaultKind::Upstream);
+            (fault, "the upstream's answer is not encoded as it says".into())
         }
         CollectError::Body(DecodeError::Body(_)) => {
-            (FaultKind::Transport, "the connection to the upstream broke".into())
+            let fault = Fault::transport(TransportKind::Closed);
+            (fault, "the connection to the upstream broke".into())
         }
     })
 }
@@ -219,8 +228,11 @@ fn read<E>(collected: Result<Collected, CollectError<DecodeError<E>>>) -> Result
 /// The answer in the caller's protocol; leaves what it says for others.
 fn answer_of(reading: Reading, body: &[u8], job: &Job) -> Result<TranslatedAnswer, Failure> {
     let mut translated = translate(reading, body, job).map_err(|error| match error {
-        TranslateError::Failed(kind, message) => (kind, message.into()),
-        _ => (FaultKind::Upstream, "the upstream's answer could not be read".into()),
+        TranslateError::Failed(kind, message) => (of_upstream(kind), message.into()),
+        _ => {
+            let fault = of_upstream(FaultKind::Upstream);
+            (fault, "the upstream's answer could not be read".into())
+        }
     })?;
     job.keeping.keep(std::mem::take(&mut translated.deposits));
     job.notes.exchange.update(|facts| {
@@ -237,7 +249,7 @@ pub(super) fn stream_of<E>(
     job: &Job,
 ) -> Bytes {
     let answered = read(collected).and_then(|body| answer_of(reading, &body, job));
-    let (kind, message) = match answered {
+    let (fault, message) = match answered {
         Ok(translated) => {
             log_losses(&translated.report);
             return translated.body.freeze();
@@ -245,10 +257,10 @@ pub(super) fn stream_of<E>(
         Err(failure) => failure,
     };
     // The response has gone out: keys and channels look into the attempt.
-    job.notes.fault(Fault::new(kind, kind.status(), FaultOrigin::Upstream));
+    job.notes.fault(fault);
     let mut out = BytesMut::new();
     let mut stream = Transcoder::new(job.upstream, job.caller, job.answer.clone());
-    stream.fail(kind, &message, &mut out);
+    stream.fail(fault.kind, &message, &mut out);
     out.freeze()
 }
 
@@ -259,15 +271,18 @@ pub(super) fn finish<C, E>(
     collected: Result<Collected, CollectError<DecodeError<E>>>,
     job: &mut Job,
 ) -> Response<ResponseBody<C>> {
+    // A layer inside may have read better what the answer says.
+    let told = parts.extensions.get::<Fault>().copied();
     let body = match read(collected) {
         Ok(body) => body,
         // Its status, and how long to wait, need no reading.
         Err(_) if reading == Reading::Error => return finish_error(parts, b"", job),
-        Err((kind, message)) => {
-            // A layer inside may have seen how the body broke.
-            let known = job.notes.transport().unwrap_or(kind);
+        Err((fault, message)) if fault.origin == FaultOrigin::Transport => {
+            // Or how the body broke.
+            let known = told.or_else(|| job.notes.transport()).unwrap_or(fault);
             return job.refuse(known, &message);
         }
+        Err((fault, message)) => return job.refuse(fault, &message),
     };
     if reading == Reading::Error {
         return finish_error(parts, &body, job);
@@ -283,7 +298,7 @@ pub(super) fn finish<C, E>(
             let body = RewriteBody::full(translated.body.freeze());
             Response::from_parts(parts, ResponseBody::plain(body))
         }
-        Err((kind, message)) => job.refuse(kind, &message),
+        Err((fault, message)) => job.refuse(told.unwrap_or(fault), &message),
     }
 }
 
@@ -393,19 +408,16 @@ impl Job {
 
     /// A 502: the upstream's answer is of no use.
     fn fail<C>(&self, message: &str) -> Response<ResponseBody<C>> {
-        self.refuse(FaultKind::Upstream, message)
+        self.refuse(of_upstream(FaultKind::Upstream), message)
     }
 
-    fn refuse<C>(&self, kind: FaultKind, message: &str) -> Response<ResponseBody<C>> {
-        let mut response = Refusal::new(kind, message.to_owned()).response(Some(self.caller));
-        response.extensions_mut().insert(self.note_fault(kind));
+    fn refuse<C>(&self, fault: Fault, message: &str) -> Response<ResponseBody<C>> {
+        let mut error = ApiError::new(fault.kind, message);
+        error.retry_after = fault.retry_after;
+        let mut response = body::refuse(Some(self.caller), &error);
+        response.extensions_mut().insert(fault);
+        self.notes.fault(fault);
         response.map(ResponseBody::plain)
-    }
-
-    fn note_fault(&self, kind: FaultKind) -> Fault {
-        let fault = Fault { origin: FaultOrigin::Upstream, ..Fault::gateway(kind) };
-        self.notes.exchange.update(|facts| facts.fault = Some(fault));
-        fault
     }
 }
 

@@ -92,9 +92,10 @@
 //! that the [`Mode`](crate::protocol::report::Mode) refuses, 403 for a model that the principal may
 //! not use and, where it may not use all, for endpoints whose model is not looked at (embeddings,
 //! files, WebSockets; `GET` and `HEAD` without an upgrade pass: they list and fetch, no model
-//! answers), 415 for a body that must be read in an encoding that cannot be undone, 502 for an
-//! answer that cannot be read. The
-//! service's own error is the inner one's. What could not be carried is a
+//! answers), 404 for what the upstream's protocol has no endpoint for, 415 for a body that must be read in an encoding that cannot be undone, 502 for an
+//! answer that cannot be read. What only this upstream cannot be asked
+//! [moves on](crate::protocol::model::Fault::moves_on). An answer beyond our own limit is charged
+//! to nobody. The service's own error is the inner one's. What could not be carried is a
 //! [`TranslationReport`](crate::protocol::report::TranslationReport) in the response's extensions.
 //! For a streamed answer that is the request's alone, as it is there with the headers; what the
 //! stream itself loses is a `tracing` event at its end, at level debug: each kind of loss once.

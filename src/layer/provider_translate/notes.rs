@@ -31,9 +31,9 @@ impl Notes {
     }
 
     /// How the way to the upstream failed, where a layer inside has said so.
-    pub(super) fn transport(&self) -> Option<FaultKind> {
+    pub(super) fn transport(&self) -> Option<Fault> {
         let fault = self.exchange.read(|facts| facts.attempts.get(self.attempt?.index())?.fault)?;
-        (fault.origin == FaultOrigin::Transport).then_some(fault.kind)
+        (fault.origin == FaultOrigin::Transport).then_some(fault)
     }
 
     /// Keys and channels learn from the fault of the attempt; a layer inside may know it better.

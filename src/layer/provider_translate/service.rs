@@ -12,6 +12,7 @@ use super::headers;
 use super::layer::Config;
 use super::notes::Notes;
 use super::plan::{self, Plan};
+use super::prepare::passes_model;
 use super::{ProviderTranslateLayer, ResponseBody};
 use crate::body::{ContentEncoding, Refusal, RewriteBody};
 use crate::context::{Connection, Exchange, Upstream, UpstreamKey};
@@ -69,6 +70,8 @@ where
         exchange.update(|facts| {
             facts.client_protocol = caller;
             facts.upstream_protocol = upstream.protocol().or(caller);
+            // That of an attempt before this one.
+            facts.upstream_model = None;
         });
         let seen = route.is_some_and(|route| route.operation != Operation::Other);
         // A question makes no model speak, unless it opens a channel of its own (Realtime).
@@ -111,6 +114,7 @@ where
                 ResponseFuture::read(ready, request, plan, config, upstream, exchange)
             }
             Plan::Pass | Plan::Refuse(_) => {
+                exchange.update(passes_model);
                 let passing = Passing {
                     caller,
                     answers: route.is_some_and(|route| route.operation == Operation::Generate),

@@ -11,7 +11,7 @@ use tower_test::mock;
 
 use super::*;
 use crate::body::{Collect, RewriteBody};
-use crate::context::{Exchange, Principal, Upstream};
+use crate::context::{Exchange, Principal, RequestFacts, Upstream};
 use crate::protocol::Protocol;
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin, StopReason};
 use crate::protocol::report::TranslationReport;
@@ -466,6 +466,89 @@ async fn a_fault_that_is_known_inside_stays() {
     let (response, _) = send_for(layer, request, answer).await;
     assert_eq!(response.extensions().get::<Fault>(), Some(&known));
     assert_eq!(exchange.read(|facts| facts.fault), Some(known));
+}
+
+#[tokio::test]
+async fn a_fault_that_was_read_inside_a_200_stays() {
+    let limited = FaultKind::RateLimit;
+    let known = Fault {
+        retry_after: Some(std::time::Duration::from_secs(7)),
+        guessed: true,
+        ..Fault::new(limited, limited.status(), FaultOrigin::Upstream)
+    };
+    let error = r#"{"error":{"message":"slow down"}}"#;
+    let mut answer = Response::new(Frames::new([error]));
+    answer.extensions_mut().insert(known);
+    let mut request = post("/v1/messages", MESSAGES);
+    let exchange = Exchange::of(request.extensions_mut());
+    let attempt = exchange.begin_attempt(request.extensions_mut());
+    let layer = ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat));
+    let (response, _) = send_for(layer, request, answer).await;
+    assert_eq!(
+        (response.status(), &response.headers()["retry-after"]),
+        (limited.status(), &"7".parse().unwrap())
+    );
+    assert_eq!(response.extensions().get::<Fault>(), Some(&known));
+    assert_eq!(exchange.read(|facts| facts.fault), Some(known));
+    assert_eq!(exchange.read(|facts| facts.attempts[attempt.index()].fault), Some(known));
+}
+
+#[tokio::test]
+async fn an_answer_beyond_our_limit_is_charged_to_nobody() {
+    let mut request = post("/v1/messages", MESSAGES);
+    let exchange = Exchange::of(request.extensions_mut());
+    let attempt = exchange.begin_attempt(request.extensions_mut());
+    let layer = ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat)).max_response_bytes(16);
+    let answer = Response::new(Frames::new([CHAT_ANSWER]));
+    let (response, _) = send_for(layer, request, answer).await;
+    assert_eq!(response.status(), 502);
+    let fault = *response.extensions().get::<Fault>().unwrap();
+    assert_eq!((fault.origin, fault.moves_on), (FaultOrigin::Gateway, false));
+    assert_eq!(exchange.read(|facts| facts.attempts[attempt.index()].fault), Some(fault));
+}
+
+#[tokio::test]
+async fn only_what_nobody_can_read_stays_here() {
+    let embed = r#"{"model":"m","input":"x"}"#;
+    let rows = [
+        // What a strict upstream would lose, another may take.
+        ("/v1/chat/completions", CHAT.replace("{ ", r#"{"logit_bias":{"1":2},"#), 400, true),
+        ("/v1/embeddings", embed.to_owned(), 404, true),
+        ("/v1/chat/completions", "{".to_owned(), 400, false),
+    ];
+    for (path, body, status, moves_on) in rows {
+        let layer = ProviderTranslateLayer::to(upstream(Protocol::Anthropic));
+        let layer = layer.mode(crate::protocol::report::Mode::Strict);
+        let answer = Response::new(Frames::new(["{}"]));
+        let (response, seen) = send_for(layer, post(path, &body), answer).await;
+        assert!(seen.is_none(), "{body}");
+        assert_eq!(response.status(), status, "{body}");
+        let fault = *response.extensions().get::<Fault>().unwrap();
+        assert_eq!((fault.origin, fault.moves_on), (FaultOrigin::Gateway, moves_on), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn the_upstreams_model_is_that_of_this_attempt() {
+    let rows = [
+        // Translated, passed unseen, and passed where a layer outside has read the request.
+        (Protocol::OpenAiChat, None, Some("claude-x")),
+        (Protocol::Anthropic, None, None),
+        (Protocol::Anthropic, Some("claude-x"), Some("claude-x")),
+    ];
+    for (protocol, read, expected) in rows {
+        let mut request = post("/v1/messages", MESSAGES);
+        let exchange = Exchange::of(request.extensions_mut());
+        exchange.update(|facts| facts.upstream_model = Some("of-a-loser".into()));
+        if let Some(model) = read {
+            let model = Some(model.into());
+            assert!(exchange.admit(RequestFacts { model, ..RequestFacts::default() }));
+        }
+        let layer = ProviderTranslateLayer::to(upstream(protocol));
+        let answer = Response::new(Frames::new([CHAT_ANSWER]));
+        send_for(layer, request, answer).await;
+        assert_eq!(exchange.read(|facts| facts.upstream_model.clone()).as_deref(), expected);
+    }
 }
 
 #[tokio::test]

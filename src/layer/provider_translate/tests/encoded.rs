@@ -82,17 +82,18 @@ async fn what_cannot_be_decoded_is_said() {
     for coding in CODINGS {
         let bytes = whole(coding, CHAT_ANSWER.as_bytes());
         let bomb = whole(coding, &[b' '; 1 << 20]);
-        for (name, body, message) in [
-            ("cut", bytes.slice(..bytes.len() - 1), "not encoded as it says"),
-            ("garbage", Bytes::from_static(b"\x07{}"), "not encoded as it says"),
-            ("bomb", bomb.clone(), "too large"),
+        let (theirs, ours) = (FaultOrigin::Upstream, FaultOrigin::Gateway);
+        for (name, body, message, origin) in [
+            ("cut", bytes.slice(..bytes.len() - 1), "not encoded as it says", theirs),
+            ("garbage", Bytes::from_static(b"\x07{}"), "not encoded as it says", theirs),
+            ("bomb", bomb.clone(), "too large", ours),
         ] {
             let encoded = answer(200, "application/json", coding, vec![Step::Data(body)]);
             let layer = layer().max_response_bytes(10_000);
             let (response, _) = send_for(layer, post("/v1/messages", MESSAGES), encoded).await;
             assert_eq!(response.status(), 502, "{coding} {name}");
             let fault = *response.extensions().get::<Fault>().unwrap();
-            assert_eq!((fault.kind, fault.origin), (FaultKind::Upstream, FaultOrigin::Upstream));
+            assert_eq!((fault.kind, fault.origin), (FaultKind::Upstream, origin));
             let body = body_json(response).await;
             let said = body["error"]["message"].as_str().unwrap();
             assert!(said.contains(message), "{coding} {name}: {said}");
