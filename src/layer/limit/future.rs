@@ -13,7 +13,7 @@ use super::body::{Exceeded, Held, LimitedBody, ResponseBody};
 use super::counters::Counted;
 use super::gate::{Busy, Gates, Permit};
 use super::layer::Config;
-use crate::body::{ObserveBody, RewriteBody, refuse};
+use crate::body::{ObserveBody, RewriteBody, refuse_with_status};
 use crate::protocol::Protocol;
 use crate::protocol::model::ApiError;
 
@@ -118,7 +118,8 @@ where
                     }
                 }
                 StateProj::Refuse { error } => {
-                    let refusal = refuse(*this.protocol, error);
+                    // Not the 529 of Messages, by which a vendor is known to be overloaded.
+                    let refusal = refuse_with_status(*this.protocol, error.kind.status(), error);
                     return Poll::Ready(Ok(refusal.map(ObserveBody::unobserved)));
                 }
             };

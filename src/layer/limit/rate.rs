@@ -1,6 +1,7 @@
 //! How often a caller may come.
 
 use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -49,7 +50,8 @@ pub struct Rate {
 pub enum By {
     /// Those of a [`Principal`]; a layer outside must have found it.
     Principal,
-    /// Those of a [`PeerAddr`]'s IP address, which the host sets.
+    /// Those of a [`PeerAddr`]'s IP address, which the host sets; of IPv6 the first 64 bits, as one
+    /// subscriber has all addresses below them.
     Peer,
     /// Those with the same value of this header, such as the caller's key. It is kept as a hash.
     Header(HeaderName),
@@ -63,7 +65,10 @@ impl Hashes {
     pub(super) fn of(&self, by: &By, parts: &request::Parts) -> u64 {
         match by {
             By::Principal => self.principal(parts),
-            By::Peer => self.0.hash_one(parts.extensions.get::<PeerAddr>().map(|peer| peer.0.ip())),
+            By::Peer => {
+                let peer = parts.extensions.get::<PeerAddr>();
+                self.0.hash_one(peer.map(|peer| subscriber(peer.0.ip())))
+            }
             By::Header(name) => self.0.hash_one(parts.headers.get(name).map(HeaderValue::as_bytes)),
         }
     }
@@ -77,6 +82,17 @@ impl Hashes {
         };
         let exchange = parts.extensions.get::<Exchange>();
         exchange.map_or_else(|| self.0.hash_one(None::<&str>), hash)
+    }
+}
+
+/// What one subscriber has of the addresses: an IPv4 address, or an IPv6 network of 64 bits.
+fn subscriber(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        ip => ip,
     }
 }
 

@@ -101,7 +101,11 @@ async fn waiting_is_bounded_in_time() {
     let _held = send(&layer, post()).await.unwrap();
     let began = Instant::now();
     let refused = send(&layer, post()).await.unwrap();
-    assert_eq!((refused.status().as_u16(), began.elapsed()), (529, DEFAULT_WAIT));
+    assert_eq!(
+        (refused.status().as_u16(), began.elapsed()),
+        (503, DEFAULT_WAIT),
+        "not a vendor's 529"
+    );
     assert_eq!(refused.headers()["retry-after"], BUSY_RETRY_AFTER.as_secs().to_string());
     assert_eq!(refused.extensions().get::<Fault>().unwrap().kind, FaultKind::Overloaded);
     let text = Collect::new(refused.into_body(), 1024).await.unwrap().bytes;
@@ -198,6 +202,24 @@ async fn a_rate_holds_for_each_peer_or_header() {
     let rows = [(Some("k"), 200), (Some("k"), 429), (Some("l"), 200), (None, 200), (None, 429)];
     for (key, expected) in rows {
         assert_eq!(send(&layer, keyed(key)).await.unwrap().status(), expected, "{key:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_is_an_address_or_a_network_of_64_bits() {
+    let layer = LimitLayer::new().rate(By::Peer, rate(1));
+    let rows = [
+        ("[2001:db8:0:1::1]:1", 200),
+        ("[2001:db8:0:1:ffff::2]:1", 429),
+        ("[2001:db8:0:2::1]:1", 200),
+        ("10.0.0.1:1", 200),
+        ("[::ffff:10.0.0.1]:1", 429),
+        ("[::ffff:10.0.0.2]:1", 200),
+    ];
+    for (address, expected) in rows {
+        let mut request = post();
+        request.extensions_mut().insert(PeerAddr(address.parse().unwrap()));
+        assert_eq!(send(&layer, request).await.unwrap().status(), expected, "{address}");
     }
 }
 
