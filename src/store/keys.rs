@@ -20,6 +20,9 @@ pub const MAX_REMEMBERED_KEYS: usize = 10_000;
 /// of the host empties. Two saves of one key may come out of order: the higher
 /// [`revision`](KeyState::revision) is the later one, and what is older is to be ignored, lest a
 /// stale state revives a key.
+///
+/// Neither may panic: a lease that is dropped while its request panics saves too, and a panic
+/// within a panic aborts the process.
 pub trait KeyStore: Send + Sync {
     /// What was saved last of the key with this id.
     fn load(&self, pool: &str, key: &str) -> Option<KeyState>;

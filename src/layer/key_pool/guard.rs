@@ -82,6 +82,7 @@ impl Trying {
 
 /// Holds the lease, and ends it as the answer ends.
 #[derive(Debug)]
+#[must_use = "a guard that is dropped ends its lease"]
 pub struct LeaseGuard {
     /// `None` once it has ended.
     lease: Option<Lease>,

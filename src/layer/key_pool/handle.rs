@@ -15,7 +15,7 @@ use super::snapshot::KeySnapshot;
 use super::tried::Tried;
 use crate::context::KeyHeaders;
 use crate::secret::Secret;
-use crate::store::KeyState;
+use crate::store::{KeyState, KeyStore};
 
 /// A pool of keys of one upstream. Cloning it clones the handle.
 ///
@@ -263,8 +263,17 @@ impl KeyPool {
             queue.serve(pool, &mut step);
             (result, Effects::take(pool, queue, settings, step.now))
         };
-        effects.run(settings);
+        effects.run(self);
         result
+    }
+
+    /// Saves the state of a key, unless it is gone by now. Looked at afterwards: whoever takes it
+    /// out meanwhile removes what was saved, before or after us.
+    fn save(&self, store: &dyn KeyStore, key: &str, state: &KeyState) {
+        store.save(&self.settings().name, key, state);
+        if !self.lock().pool.contains(key) {
+            store.remove(&self.settings().name, key);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -304,12 +313,11 @@ impl Effects {
         Self { woken: queue.take_woken(), changes, states }
     }
 
-    fn run(self, settings: &Settings) {
+    fn run(self, handle: &KeyPool) {
+        let settings = handle.settings();
         self.woken.into_iter().for_each(Waker::wake);
         if let Some(store) = &settings.store {
-            for (key, state) in &self.states {
-                store.save(&settings.name, key, state);
-            }
+            self.states.iter().for_each(|(key, state)| handle.save(&**store, key, state));
         }
         for change in &self.changes {
             if let PoolChange::Cooling { key, fault, lasts } = change {

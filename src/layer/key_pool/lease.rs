@@ -13,6 +13,7 @@ const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
 /// The use of a key for one request. It goes back to its pool when this is dropped, which says
 /// nothing of the key.
+#[must_use = "a lease that is dropped says nothing of its key"]
 pub struct Lease {
     pool: KeyPool,
     grant: Grant,

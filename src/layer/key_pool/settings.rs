@@ -157,7 +157,8 @@ impl Settings {
     }
 
     /// Tells the host, with the name of the pool, what has become of a key. Called while a request
-    /// or a body is polled or dropped, outside of the pool's lock: it must not wait. Default nobody.
+    /// or a body is polled or dropped, outside of the pool's lock: it must not wait, nor panic: within a drop
+    /// while a request panics, that aborts the process. Default nobody.
     #[must_use]
     pub fn on_change(mut self, hook: impl Fn(&str, &PoolChange) + Send + Sync + 'static) -> Self {
         self.on_change = Some(Arc::new(hook));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::layer::key_pool::{Cooldown, KeyError, KeyStatus, PoolChange, Rescue, Strategy, Tried};
 use crate::secret::Secret;
-use crate::store::MemoryKeys;
+use crate::store::{KeyState, KeyStore, MemoryKeys};
 
 /// A pool of one key that nobody rescues.
 fn one() -> KeyPool {
@@ -417,4 +417,39 @@ async fn what_a_snapshot_tells() {
     for shown in [format!("{lease:?} {pool:?} {key:?}"), format!("{:?}", pool.settings())] {
         assert!(!shown.contains("7890a"), "{shown}");
     }
+}
+
+/// Takes the key out of the pool just before its state is saved, as another thread may.
+#[derive(Clone, Default)]
+struct Racing {
+    keys: MemoryKeys,
+    pool: Arc<Mutex<Option<KeyPool>>>,
+}
+
+impl KeyStore for Racing {
+    fn load(&self, pool: &str, key: &str) -> Option<KeyState> {
+        self.keys.load(pool, key)
+    }
+
+    fn save(&self, pool: &str, key: &str, state: &KeyState) {
+        let handle = self.pool.lock().unwrap().take();
+        handle.inspect(|pool| pool.remove(key).unwrap());
+        self.keys.save(pool, key, state);
+    }
+
+    fn remove(&self, pool: &str, key: &str) {
+        self.keys.remove(pool, key);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_gone_leaves_nothing_in_the_store() {
+    let store = Racing::default();
+    let pool = pool(Settings::new("test").store(store.clone()), 2);
+    fail(&pool, FaultKind::RateLimit);
+    assert!(store.load("test", &id(0)).is_some());
+    *store.pool.lock().unwrap() = Some(pool.clone());
+    fail(&pool, FaultKind::RateLimit);
+    assert_eq!(pool.snapshot().len(), 1);
+    assert!(store.load("test", &id(1)).is_none());
 }

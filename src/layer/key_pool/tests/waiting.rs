@@ -50,7 +50,7 @@ async fn the_queue_is_bounded() {
     let mut late = wait(&pool);
     assert_pending!(late.poll());
     drop(lease);
-    assert_ready_ok!(late.poll());
+    drop(assert_ready_ok!(late.poll()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,7 +91,7 @@ async fn a_new_short_cooldown_is_heard_of() {
     probe.answered();
     assert_pending!(second.poll());
     drop(probe);
-    assert_ready_ok!(second.poll());
+    drop(assert_ready_ok!(second.poll()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,7 +149,7 @@ async fn added_and_reset_keys_are_handed_over() {
     assert_pending!(second.poll());
     pool.reset_all();
     assert!(second.is_woken());
-    assert_ready_ok!(second.poll());
+    drop(assert_ready_ok!(second.poll()));
 }
 
 #[tokio::test(start_paused = true)]
