@@ -42,6 +42,7 @@ pub struct Channel {
 /// Whether a channel takes requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ChannelStatus {
     /// It does. The default.
     #[default]

@@ -43,7 +43,8 @@
 //! waiting. Every hold ends after [`max_held_bytes`](FirstEventLayer::max_held_bytes), 1,024 frames
 //! and a time: [`commit_after`](FirstEventLayer::commit_after) for good answers,
 //! [`error_body_timeout`](FirstEventLayer::error_body_timeout) for others. An encoded error is
-//! classified by status and headers.
+//! classified by status and headers. An encoded answer of status 200 is neither held nor scanned: an
+//! error in it stays unseen, and nobody is charged.
 //!
 //! An answer is also at fault that breaks off, or ends before its document is closed or its stream
 //! has said why it stops. In the response such a fault stands only if it was found while the
