@@ -169,12 +169,14 @@ where
                 }
                 StateProj::Call { future, observer } => {
                     let result = ready!(future.poll(cx));
-                    let mut observer = observer.take().expect("future polled after completion");
+                    let observer = observer.take().expect("future polled after completion");
                     return Poll::Ready(match result {
                         Ok(response) => {
-                            observer.answered(&response);
-                            let observed = |body| ObserveBody::new(body, observer);
-                            Ok(response.map(RewriteBody::untouched).map(observed))
+                            let observer = observer.answered(&response);
+                            Ok(response.map(RewriteBody::untouched).map(|body| match observer {
+                                Some(observer) => ObserveBody::new(body, observer),
+                                None => ObserveBody::unobserved(body),
+                            }))
                         }
                         Err(error) => {
                             observer.failed();

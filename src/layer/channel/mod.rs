@@ -82,7 +82,8 @@
 //! # Cancellation
 //!
 //! Dropping the response future or the body gives the place at the channel, or in the queue, back.
-//! The place at a channel lasts until the last byte of the answer.
+//! The place at a channel lasts until the last byte of the answer, that of a failed attempt until
+//! its head.
 //!
 //! # Errors
 //!

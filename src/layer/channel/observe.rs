@@ -44,18 +44,21 @@ impl ResponseObserver {
         (inner.call(request), Self { lease, exchange, attempt })
     }
 
-    /// The head of the answer is here.
-    pub(super) fn answered<B>(&mut self, response: &Response<B>) {
+    /// The head of the answer is here. The observer comes back when it is to last as long as the
+    /// body; a failure is the end of it, so that whoever repeats the request may have its place.
+    pub(super) fn answered<B>(mut self, response: &Response<B>) -> Option<Self> {
         let status = response.status();
         let told = Fault::of_response(response);
         let (fault, more_keys) = self.tell(|attempt| {
             attempt.status.get_or_insert(status);
             attempt.fault = attempt.fault.or(told);
         });
-        match told.or(fault) {
-            Some(fault) => self.lease.report(Outcome::of(fault, more_keys)),
-            None => self.lease.answered(),
+        if let Some(fault) = told.or(fault) {
+            self.lease.report(Outcome::of(fault, more_keys));
+            return None;
         }
+        self.lease.answered();
+        Some(self)
     }
 
     /// The inner service gave an error instead of an answer.
@@ -80,6 +83,16 @@ impl ResponseObserver {
             let more_keys = attempt.is_some_and(|attempt| attempt.more_keys);
             (attempt.and_then(|attempt| attempt.fault), more_keys)
         })
+    }
+}
+
+impl Drop for ResponseObserver {
+    /// Nobody waits for the head of the answer any longer. That the caller left says nothing of
+    /// the channel, but whoever gave up on a slow upstream has noted so.
+    fn drop(&mut self) {
+        if let (Some(fault), more_keys) = self.tell(|_| {}) {
+            self.lease.report(Outcome::of(fault, more_keys));
+        }
     }
 }
 

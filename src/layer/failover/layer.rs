@@ -17,8 +17,9 @@ pub const DEFAULT_MAX_ATTEMPTS: usize = 3;
 /// Default for [`FailoverLayer::max_replay`]: 8 MiB.
 pub const DEFAULT_MAX_REPLAY: usize = 8 << 20;
 
-/// Default for [`FailoverLayer::deadline`]: ten minutes.
-pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(600);
+/// Default for [`FailoverLayer::deadline`]: 15 minutes. Longer than an upstream may take for its
+/// headers (ten minutes by default), so that one that hangs leaves time for another.
+pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(900);
 
 /// Default for [`FailoverLayer::max_body_bytes`]: 50 MiB.
 pub const DEFAULT_MAX_BODY_BYTES: usize = 50 << 20;
@@ -93,7 +94,9 @@ impl FailoverLayer {
     }
 
     /// Time from the whole request to the commit point, over all attempts; what is on its way then
-    /// is dropped. `None` for no limit. Default [`DEFAULT_DEADLINE`].
+    /// is dropped, and has timed out if it had at least its share of the time, which is the same
+    /// for each of [`max_attempts`](Self::max_attempts). `None` for no limit. Default
+    /// [`DEFAULT_DEADLINE`].
     #[must_use]
     pub fn deadline(self, deadline: impl Into<Option<Duration>>) -> Self {
         let deadline = deadline.into();

@@ -59,10 +59,11 @@ impl<F: Future> Flight<F> {
         Self::Up { future: service.call(request), id, began: Instant::now() }
     }
 
-    fn id(&self) -> Option<AttemptId> {
+    /// The attempt, and when it began.
+    fn up(&self) -> Option<(AttemptId, Instant)> {
         match self {
             Self::Free => None,
-            Self::Up { id, .. } => Some(*id),
+            Self::Up { id, began, .. } => Some((*id, *began)),
         }
     }
 
@@ -124,11 +125,11 @@ impl<S, F, C, E> Race<S, F, Response<C>, E> {
                     return Poll::Ready(answer);
                 }
             }
-            let mut up = this.first.id().into_iter().chain(this.second.id());
+            let mut up = this.first.up().into_iter().chain(this.second.up());
             if this.deadline.as_mut().is_some_and(|at| at.as_mut().poll(cx).is_ready()) {
                 return Poll::Ready(this.run.too_late(up));
             }
-            let slow = up.next();
+            let slow = up.next().map(|(id, _)| id);
             if slow.is_none() && matches!(this.plan, Plan::Wait | Plan::Hedge(_)) {
                 *this.plan = match this.run.next() {
                     Next::Now => Plan::Launch,
@@ -154,7 +155,7 @@ impl<S, F, C, E> Race<S, F, Response<C>, E> {
                         this.run.broke(error);
                     } else if let Some(request) = this.run.request() {
                         let flight = Flight::launch(this.service, this.run, request);
-                        let first_is_free = this.first.id().is_none();
+                        let first_is_free = this.first.up().is_none();
                         let place = if first_is_free { &mut this.first } else { &mut this.second };
                         place.set(flight);
                     }

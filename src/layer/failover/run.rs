@@ -227,11 +227,21 @@ impl<C, E> Run<Response<C>, E> {
     /// The answer where the deadline has passed while these attempts were on their way.
     pub(super) fn too_late(
         &mut self,
-        flying: impl Iterator<Item = AttemptId>,
+        flying: impl Iterator<Item = (AttemptId, Instant)>,
     ) -> Result<Response<RewriteBody<C>>, E> {
-        let fault = Some(Fault::gateway(FaultKind::Timeout));
-        for id in flying {
-            self.exchange.update_attempt(id, |attempt| attempt.fault = attempt.fault.or(fault));
+        let kind = FaultKind::Timeout;
+        let attempts = u32::try_from(self.config.max_attempts).unwrap_or(u32::MAX);
+        let share = self.config.deadline.unwrap_or_default() / attempts.max(1);
+        for (id, began) in flying {
+            // The guards of its key and its channel read this as they are dropped with it.
+            let fault = if began.elapsed() >= share {
+                Fault::new(kind, kind.status(), FaultOrigin::Transport)
+            } else {
+                Fault::gateway(kind)
+            };
+            self.exchange.update_attempt(id, |attempt| {
+                attempt.fault.get_or_insert(fault);
+            });
         }
         if self.failure.is_some() {
             return self.last_answer();

@@ -120,6 +120,18 @@ impl LeaseGuard {
     }
 }
 
+impl Drop for LeaseGuard {
+    /// Nobody waits for the head of the answer any longer. That the caller left costs the key
+    /// nothing, but whoever gave up on a slow upstream has noted so.
+    fn drop(&mut self) {
+        if self.lease.is_some() {
+            if let Some(fault) = self.trying.fault() {
+                self.fail(fault);
+            }
+        }
+    }
+}
+
 impl Observe for LeaseGuard {
     fn data(&mut self, _data: &Bytes) {
         if let Some(lease) = &self.lease {
