@@ -11,6 +11,7 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_llm_gateway::body::RewriteBody;
 use tower_llm_gateway::context::{Attempt, Exchange, Upstream, UpstreamKey};
 use tower_llm_gateway::layer::channel::{Channel, Channels};
+use tower_llm_gateway::layer::failover::Backoff;
 use tower_llm_gateway::layer::key_pool::{KeyPool, KeyPoolLayer};
 use tower_llm_gateway::protocol::Protocol;
 use tower_llm_gateway::protocol::model::{FaultKind, FaultOrigin};
@@ -89,4 +90,19 @@ async fn who_hangs_until_the_deadline_is_charged() {
     assert_eq!((fault.kind, fault.origin), (FaultKind::Timeout, FaultOrigin::Transport));
     assert_eq!(stack.channels.snapshot(Some(Protocol::Anthropic))[0].failure_count, 1);
     assert_eq!(stack.keys.snapshot()[0].totals.failures, 1);
+}
+
+/// Another key does not help against an overloaded upstream, but a pause does: the sole channel
+/// takes the request once more.
+#[tokio::test(start_paused = true)]
+async fn a_sole_channel_with_two_keys_is_asked_again_after_a_pause() {
+    let act: Act = |key| (if key == "one" { 529 } else { 200 }, Duration::ZERO);
+    let keys = &["one", "two"];
+    let (status, attempts, took) = Stack::new(FailoverLayer::new(), sole(), keys, act).ask().await;
+    assert_eq!((status, attempts.len(), took), (529, 1, Duration::ZERO));
+
+    let layer = FailoverLayer::new().backoff(Backoff::default());
+    let (status, attempts, took) = Stack::new(layer, sole(), keys, act).ask().await;
+    assert_eq!((status, attempts.len()), (200, 2));
+    assert!(took >= SECOND / 4, "{took:?}");
 }

@@ -10,7 +10,7 @@ pub const MAX_ATTEMPTS: usize = 64;
 /// One call to an upstream, as far as the layers that took part in it have told.
 ///
 /// One that has neither status nor fault is still on its way, or was given up: the caller left, or
-/// another attempt was faster.
+/// another attempt was faster ([`outrun`](Self::outrun)).
 ///
 /// Each layer writes its own members: who repeats requests says whether it would once more, who
 /// chooses a channel or a key says which and whether others are left, who sees the answer says how
@@ -47,6 +47,11 @@ pub struct Attempt {
     pub more_channels: bool,
     /// Whether the channel has a key left that is free and that this exchange has not tried.
     pub more_keys: bool,
+    /// Whether it may go where the exchange has been before: nothing else was left, and there was
+    /// a pause.
+    pub may_return: bool,
+    /// Whether another attempt was faster, and this one was dropped: its end is nobody's fault.
+    pub outrun: bool,
 }
 
 impl Attempt {

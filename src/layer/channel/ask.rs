@@ -62,6 +62,11 @@ impl Asking {
         self.route.map(|route| route.protocol)
     }
 
+    /// Whether a model is to answer, as far as anybody knows.
+    pub(super) fn generates(&self) -> bool {
+        self.route.is_none_or(|route| route.operation == Operation::Generate)
+    }
+
     /// The caller's protocol, where the request asks for a model.
     fn modelled(&self) -> Option<Protocol> {
         let Route { protocol, operation } = self.route?;

@@ -1,7 +1,7 @@
 //! When a channel is left alone for a while. Pure: the time is an argument.
 //!
 //! Of the last results of a channel so many failed that it opens: no request goes there for a
-//! while. Then it is half open: one request may try, alone. Its success closes the breaker, as
+//! while. Then it is half open: one request may try, alone until its answer begins. Its success closes the breaker, as
 //! any success does; its failure opens it again for as long. The time is not stretched then: a
 //! request that tries every quarter of an hour is no burden, and a vendor who is back is used
 //! again soon.
@@ -25,8 +25,10 @@ pub(super) struct Breaker {
 struct Open {
     since: Duration,
     until: Duration,
-    /// The try under way.
+    /// The try under way, until the head of its answer.
     trying: Option<u64>,
+    /// The last try before it opened: what came of those was known by then.
+    stale: u64,
 }
 
 /// Whether a request may go there.
@@ -58,14 +60,25 @@ impl Breaker {
         if self.admission(now) != Admission::Try {
             return None;
         }
+        self.begin_early_try()
+    }
+
+    /// Takes the one try, even before it is time.
+    pub(super) fn begin_early_try(&mut self) -> Option<Try> {
+        let open = self.open.as_mut().filter(|open| open.trying.is_none())?;
         self.tries += 1;
-        let open = self.open.as_mut()?;
         open.trying = Some(self.tries);
         Some(Try(self.tries))
     }
 
-    /// A try has ended without a result; another request may try.
-    pub(super) fn abandon_try(&mut self, of: Try) {
+    /// Whether a try is under way.
+    pub(super) fn is_tried(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.trying.is_some())
+    }
+
+    /// A try has ended without a result, or its answer has begun well: another request may try.
+    /// The result of the one that goes on still counts.
+    pub(super) fn free_try(&mut self, of: Try) {
         if let Some(open) = self.open.as_mut().filter(|open| open.trying == Some(of.0)) {
             open.trying = None;
         }
@@ -88,13 +101,15 @@ impl Breaker {
         let over = self.is_over(policy);
         let until = now.saturating_add(policy.recovery);
         if let Some(open) = &mut self.open {
-            if of.is_some_and(|of| open.trying == Some(of.0)) {
-                (open.trying, open.until) = (None, until);
+            let Some(Try(of)) = of else { return false };
+            open.trying.take_if(|trying| *trying == of);
+            if of > open.stale {
+                (open.until, open.stale) = (until, self.tries);
             }
             return false;
         }
         if over {
-            self.open = Some(Open { since: now, until, trying: None });
+            self.open = Some(Open { since: now, until, trying: None, stale: self.tries });
         }
         over
     }
@@ -200,14 +215,42 @@ mod tests {
         assert_eq!(breaker.admission(after(29)), Admission::Open);
         assert_eq!(breaker.open_since(), Some(Duration::ZERO), "the time is that of the opening");
         let second = breaker.begin_try(after(30)).unwrap();
-        breaker.abandon_try(first);
+        breaker.free_try(first);
         assert_eq!(breaker.admission(after(30)), Admission::Open, "the first is long over");
-        breaker.abandon_try(second);
+        breaker.free_try(second);
         assert_eq!(breaker.admission(after(30)), Admission::Try);
 
         assert!(breaker.success(&policy) && !breaker.success(&policy));
         assert_eq!((breaker.admission(after(30)), breaker.open_since()), (Admission::Closed, None));
         assert_eq!(breaker.failure_rate(), 0.0, "what was before is forgotten");
+    }
+
+    #[test]
+    fn a_try_that_began_well_keeps_nobody_waiting_and_still_counts() {
+        let policy = Policy::default();
+        let mut breaker = fed("-----");
+        let first = breaker.begin_try(after(15)).unwrap();
+        breaker.free_try(first);
+        assert_eq!(breaker.admission(after(15)), Admission::Try, "its stream may last for long");
+        let second = breaker.begin_try(after(16)).unwrap();
+        assert!(breaker.is_tried());
+        breaker.failure(&policy, Some(first), after(20));
+        assert_eq!(breaker.admission(after(34)), Admission::Open, "it broke after all");
+        // The second began before that, so its failure is known already.
+        breaker.failure(&policy, Some(second), after(30));
+        assert!(!breaker.is_tried());
+        assert_eq!(breaker.admission(after(35)), Admission::Try);
+    }
+
+    #[test]
+    fn an_early_try_is_one_at_a_time_too() {
+        let mut breaker = fed("-----");
+        assert!(breaker.begin_try(MINUTE).is_none());
+        let early = breaker.begin_early_try().unwrap();
+        assert!(breaker.begin_early_try().is_none());
+        breaker.free_try(early);
+        assert!(breaker.begin_early_try().is_some());
+        assert!(fed("----").begin_early_try().is_none(), "it is closed");
     }
 
     #[test]
@@ -217,7 +260,7 @@ mod tests {
         let of = breaker.begin_try(after(15));
         assert!(of.is_some());
         breaker.failure(&policy, None, after(16));
-        breaker.abandon_try(of.unwrap());
+        breaker.free_try(of.unwrap());
         assert_eq!(breaker.admission(after(16)), Admission::Try);
     }
 
@@ -252,10 +295,11 @@ mod tests {
     proptest! {
         /// Whatever happens in whatever order, no second request tries while one does.
         #[test]
-        fn one_tries_at_most(steps in prop::collection::vec((0..6u8, 0..20u32, any::<prop::sample::Index>()), 1..200)) {
+        fn one_tries_at_most(steps in prop::collection::vec((0..7u8, 0..20u32, any::<prop::sample::Index>()), 1..200)) {
             let policy = Policy::default();
             let mut breaker = fed("-----");
             let (mut now, mut under_way) = (Duration::ZERO, Vec::<Try>::new());
+            let mut answered = Vec::new();
             for (step, minutes, which) in steps {
                 now += MINUTE * minutes;
                 let some = || (!under_way.is_empty()).then(|| which.index(under_way.len()));
@@ -264,8 +308,12 @@ mod tests {
                     2 => if let Some(at) = some() {
                         breaker.failure(&policy, Some(under_way.remove(at)), now);
                     }
-                    3 => if let Some(at) = some() { breaker.abandon_try(under_way.remove(at)); }
-                    4 => { breaker.failure(&policy, None, now); }
+                    3 => if let Some(at) = some() { breaker.free_try(under_way.remove(at)); }
+                    4 => { breaker.failure(&policy, answered.pop(), now); }
+                    5 => if let Some(at) = some() {
+                        answered.push(under_way.remove(at));
+                        breaker.free_try(answered[answered.len() - 1]);
+                    }
                     _ => breaker.found_alive(now),
                 }
                 prop_assert!(under_way.len() <= 1);

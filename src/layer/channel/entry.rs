@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::breaker::{Admission, Try};
+use super::breaker::{Admission, Breaker, Try};
 use super::channel::Channel;
 use super::health::{Health, Outcome};
 use super::policy::Policy;
+use crate::context::Upstream;
 use crate::protocol::Protocol;
 
 /// How long a base URL that failed is used only where no other is left.
@@ -37,7 +38,11 @@ impl Entry {
 
     /// The owner says something else of it now.
     pub(super) fn describe(&mut self, channel: Channel, index: usize) {
-        self.failed_at.resize(channel.upstreams.len(), None);
+        let before = std::mem::take(&mut self.failed_at);
+        let known =
+            |upstream: &Upstream| self.channel.upstreams.iter().position(|u| same(u, upstream));
+        let failed_at = |upstream| *before.get(known(upstream)?)?;
+        self.failed_at = channel.upstreams.iter().map(failed_at).collect();
         (self.channel, self.index) = (channel, index);
     }
 
@@ -79,6 +84,11 @@ impl Entry {
         }
     }
 
+    /// Whether a request tries it, and no answer has begun yet.
+    pub(super) fn is_tried(&self, kind: Kind) -> bool {
+        !self.channel.never_trip && self.health(kind).is_some_and(|h| h.breaker.is_tried())
+    }
+
     pub(super) fn failure_rate(&self, kind: Kind) -> f64 {
         self.health(kind).map_or(0.0, |health| health.breaker.failure_rate())
     }
@@ -105,7 +115,12 @@ impl Entry {
     pub(super) fn begin(&mut self, kind: Kind, now: Duration) -> (usize, Option<Try>) {
         self.in_flight += 1;
         let may_try = !self.channel.never_trip;
-        let of = may_try.then(|| self.health_mut(kind).breaker.begin_try(now)).flatten();
+        let promoted = self.channel.is_promoted(now);
+        let begin = |breaker: &mut Breaker| match promoted {
+            true => breaker.begin_early_try(),
+            false => breaker.begin_try(now),
+        };
+        let of = may_try.then(|| begin(&mut self.health_mut(kind).breaker)).flatten();
         (self.upstream(now), of)
     }
 
@@ -130,10 +145,15 @@ impl Entry {
     }
 }
 
+/// Whether what was seen of one holds for the other.
+fn same(one: &Upstream, other: &Upstream) -> bool {
+    let path = |upstream: &Upstream| upstream.uri_for("", None).ok();
+    path(one) == path(other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::Upstream;
     use crate::protocol::model::FaultKind;
 
     fn entry(upstreams: usize) -> Entry {
@@ -161,6 +181,20 @@ mod tests {
         assert_eq!(ends(2, Outcome::Success, second * 40), 2, "what works comes first");
         assert_eq!(ends(0, Outcome::Success, second * 40), 0);
         assert_eq!(ends(9, broken, second * 40), 0, "a URL that is gone");
+    }
+
+    #[test]
+    fn a_failure_stays_with_its_base_url() {
+        let at = |host| Upstream::same_protocol(host).unwrap();
+        let (policy, now) = (Policy::default(), Duration::from_secs(1));
+        let mut entry =
+            Entry::new(Channel::new("a", at("https://a/v")).also_at(at("https://b")), 0, 0);
+        entry.ended(None, (0, None), Outcome::Failure(FaultKind::Transport), &policy, now);
+        assert_eq!(entry.upstream(now), 1);
+        entry.describe(Channel::new("a", at("https://c")).also_at(at("https://a/v")), 0);
+        assert_eq!(entry.failed_at, [None, Some(now)]);
+        entry.describe(Channel::new("a", at("https://a/w")), 0);
+        assert_eq!(entry.failed_at, [None]);
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Health {
             }
             Outcome::Nothing => {
                 if let Some(of) = of {
-                    self.breaker.abandon_try(of);
+                    self.breaker.free_try(of);
                 }
                 false
             }

@@ -43,10 +43,13 @@
 //!
 //! 1. the one of the last attempt after all, where that failed by its key and another key is left,
 //!    or by its base URL and another is left;
-//! 2. one that is promoted, even tripped;
+//! 2. one that is promoted, even tripped; that is then tried by one request at a time, as long as
+//!    another is well;
 //! 3. the one where the conversation last succeeded (so that its prompt cache is hit);
 //! 4. what the [`Strategy`] says, by default the first by priority;
 //! 5. where none is well, the one that fails least. So a sole channel is always tried.
+//!
+//! An attempt that [may return](crate::context::Attempt::may_return) is given one that was tried.
 //!
 //! 3 and 4 pass over tripped channels. A full channel is passed over for the next; where all that
 //! are well are full, the request waits for the first that is free, in the order of arrival.
@@ -61,7 +64,8 @@
 //!
 //! By channel and caller's protocol. When at least [`Policy::min_samples`] of the last
 //! [`Policy::window`] results are known and [`Policy::threshold`] of them are failures, the breaker
-//! opens for [`Policy::recovery`]; then one request at a time may try. Any success closes it.
+//! opens for [`Policy::recovery`]; then one request at a time may try, until the head of its answer
+//! is good. Any success closes it.
 //! Failures are faults of the upstream or the way to it, and those of its last key. Client
 //! mistakes, refusals of ours and callers that leave are neither success nor failure. A result is
 //! known when the answer has ended, so a stream that breaks counts as failed.

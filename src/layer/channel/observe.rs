@@ -18,6 +18,8 @@ pub struct ResponseObserver {
     lease: Lease,
     exchange: Exchange,
     attempt: AttemptId,
+    /// Whether its answer takes about as long as others.
+    timed: bool,
 }
 
 impl ResponseObserver {
@@ -41,7 +43,8 @@ impl ResponseObserver {
             attempt.more_channels = choice.more_channels;
         });
         let (exchange, attempt) = (asking.exchange.clone(), asking.attempt);
-        (inner.call(request), Self { lease, exchange, attempt })
+        let timed = asking.generates();
+        (inner.call(request), Self { lease, exchange, attempt, timed })
     }
 
     /// The head of the answer is here. The observer comes back when it is to last as long as the
@@ -57,7 +60,7 @@ impl ResponseObserver {
             self.lease.report(Outcome::of(fault, more_keys));
             return None;
         }
-        self.lease.answered();
+        self.lease.answered(self.timed);
         Some(self)
     }
 

@@ -10,7 +10,7 @@ use super::breaker::Admission;
 use super::entry::{Entry, Kind};
 use super::health::is_upstreams_fault;
 use super::policy::Strategy;
-use crate::context::{AttemptId, ChannelId, ExchangeFacts};
+use crate::context::{Attempt, AttemptId, ChannelId, ExchangeFacts};
 use crate::protocol::model::FaultOrigin;
 
 /// What a request needs, and where it has been.
@@ -21,7 +21,10 @@ pub(super) struct Ask {
     pub(super) affinity: Option<AffinityKey>,
     /// Earlier attempts, oldest first.
     tried: Vec<Tried>,
-    stay: Stay,
+    /// The channel of the last attempt that failed there, if it may do better at once.
+    stay: Option<(ChannelId, Stay)>,
+    /// Nothing else is left, and there was a pause.
+    may_return: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -30,11 +33,9 @@ struct Tried {
     upstreams_fault: bool,
 }
 
-/// Whether the channel of the last attempt may do better at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How the channel of a failed attempt may do better at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stay {
-    #[default]
-    No,
     /// With another key.
     OtherKey,
     /// At another base URL, where it has one that was not tried.
@@ -54,18 +55,14 @@ impl Ask {
             let channel = attempt.channel.clone()?;
             Some(Tried { channel, upstreams_fault: is_upstreams_fault(attempt) })
         });
-        let stay = before.last().map_or(Stay::No, |last| match last.fault {
-            Some(fault) if fault.origin == FaultOrigin::Gateway => Stay::No,
-            Some(fault) if fault.kind.is_keys() && last.more_keys => Stay::OtherKey,
-            Some(fault) if fault.kind.is_upstreams() => Stay::OtherUpstream,
-            _ => Stay::No,
-        });
+        let asks = facts.attempts.get(current.index());
         Self {
             kind,
             model: facts.request.as_ref().and_then(|request| request.model.clone()),
             affinity,
             tried: tried.collect(),
-            stay,
+            stay: Stay::after(before),
+            may_return: asks.is_some_and(|attempt| attempt.may_return),
         }
     }
 
@@ -78,15 +75,18 @@ impl Ask {
         self.tried.iter().filter(|tried| tried.upstreams_fault && tried.channel == *id).count()
     }
 
-    /// Whether the last attempt was there, and another one there may do better.
+    /// Whether the last attempt failed there, and another one there may do better.
     fn stays_with(&self, entry: &Entry) -> bool {
         let channel = &entry.channel;
-        self.tried.last().is_some_and(|last| last.channel == channel.id)
-            && match self.stay {
-                Stay::No => false,
-                Stay::OtherKey => true,
-                Stay::OtherUpstream => self.broken_upstreams(&channel.id) < channel.upstreams.len(),
-            }
+        self.stay.as_ref().is_some_and(|(id, stay)| {
+            *id == channel.id
+                && match stay {
+                    Stay::OtherKey => true,
+                    Stay::OtherUpstream => {
+                        self.broken_upstreams(&channel.id) < channel.upstreams.len()
+                    }
+                }
+        })
     }
 
     /// Whether a channel takes such requests at all.
@@ -102,6 +102,35 @@ impl Ask {
 
     fn is_new_to(&self, entry: &Entry) -> bool {
         self.is_served_by(entry) && !self.has_tried(&entry.channel.id)
+    }
+
+    /// Whether the request may go there.
+    fn may_take(&self, entry: &Entry) -> bool {
+        self.is_served_by(entry) && (self.may_return || !self.has_tried(&entry.channel.id))
+    }
+}
+
+impl Stay {
+    /// As the last of these attempts tells that failed at a channel. Others may be on their way
+    /// since, or were refused by us; where that was for the same channel, it has nothing to offer.
+    fn after(attempts: &[Attempt]) -> Option<(ChannelId, Self)> {
+        let failed = |attempt: &Attempt| {
+            let fault = attempt.fault.filter(|fault| fault.origin != FaultOrigin::Gateway)?;
+            attempt.channel.clone().map(|channel| (channel, fault, attempt.more_keys))
+        };
+        let refused = attempts.iter().rev().take_while(|attempt| failed(attempt).is_none());
+        let (channel, fault, more_keys) = attempts.iter().rev().find_map(failed)?;
+        let here = |attempt: &Attempt| attempt.channel.as_ref() == Some(&channel);
+        if refused.filter(|attempt| here(attempt)).any(|attempt| attempt.fault.is_some()) {
+            return None;
+        }
+        if fault.kind.is_keys() && more_keys {
+            Some((channel, Self::OtherKey))
+        } else if fault.kind.is_upstreams() {
+            Some((channel, Self::OtherUpstream))
+        } else {
+            None
+        }
     }
 }
 
@@ -184,15 +213,17 @@ pub(super) fn choose(
         !entry.is_full()
     };
     let is_well =
-        |entry: &Entry| ask.is_new_to(entry) && entry.admission(ask.kind, now) != Admission::Open;
+        |entry: &Entry| ask.may_take(entry) && entry.admission(ask.kind, now) != Admission::Open;
 
-    if ask.stay != Stay::No {
-        let stays = |e: &Entry| ask.stays_with(e) && ask.is_served_by(e) && has_room(e);
-        if let Some(at) = entries.iter().position(stays) {
-            return Verdict::Chosen(at, Reason::Stay);
-        }
+    let stays = |e: &Entry| ask.stays_with(e) && ask.is_served_by(e) && has_room(e);
+    if let Some(at) = entries.iter().position(stays) {
+        return Verdict::Chosen(at, Reason::Stay);
     }
-    let promoted = |e: &Entry| e.channel.is_promoted(now) && ask.is_new_to(e) && has_room(e);
+    // A tripped one is tried by one request at a time, as long as the others have a better place.
+    let is_better = |e: &Entry| is_well(e) && !e.is_full();
+    let may_try = |e: &Entry| !e.is_tried(ask.kind) || !entries.iter().any(is_better);
+    let promoted =
+        |e: &Entry| e.channel.is_promoted(now) && ask.may_take(e) && may_try(e) && has_room(e);
     if let Some(at) = entries.iter().position(promoted) {
         return Verdict::Chosen(at, Reason::Promotion);
     }
@@ -207,7 +238,7 @@ pub(super) fn choose(
     if full.get() {
         return Verdict::Full;
     }
-    let left = entries.iter().enumerate().filter(|(_, e)| ask.is_new_to(e) && has_room(e));
+    let left = entries.iter().enumerate().filter(|(_, e)| ask.may_take(e) && has_room(e));
     let rate = |entry: &Entry| entry.failure_rate(ask.kind);
     match left.min_by(|(_, a), (_, b)| rate(a).total_cmp(&rate(b))) {
         Some((at, _)) => Verdict::Chosen(at, Reason::Fallback),

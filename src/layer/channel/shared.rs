@@ -64,9 +64,9 @@ impl Lease {
         Self { shared, choice, reported: false }
     }
 
-    /// The answer has begun, and not with a fault.
-    pub(super) fn answered(&self) {
-        self.shared.with(|state, now| state.answered(&self.choice, now));
+    /// The answer has begun, and not with a fault; `timed` where it takes about as long as others.
+    pub(super) fn answered(&self, timed: bool) {
+        self.shared.with(|state, now| state.answered(&self.choice, timed, now));
     }
 
     /// How it fared; what is said first counts.

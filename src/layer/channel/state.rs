@@ -201,8 +201,10 @@ impl State {
 
     /// The request of this number waits no longer.
     pub(super) fn leave(&mut self, number: u64, now: Duration) {
-        let granted = self.waiting.remove(&number).and_then(|waiting| waiting.granted);
-        if let Some(choice) = granted {
+        let Some(waiting) = self.waiting.remove(&number) else { return };
+        // Woken for nothing, as in `poll_given`.
+        self.woken.extend(waiting.waker);
+        if let Some(choice) = waiting.granted {
             self.return_unused(&choice, now);
         }
     }
@@ -211,17 +213,23 @@ impl State {
     fn return_unused(&mut self, choice: &Choice, now: Duration) {
         if let Some(entry) = self.entry_of(choice) {
             if let (_, Some(of)) = choice.used {
-                entry.health_mut(choice.kind).breaker.abandon_try(of);
+                entry.health_mut(choice.kind).breaker.free_try(of);
             }
         }
         self.release(choice, now);
     }
 
-    /// The answer has begun, and not with a fault.
-    pub(super) fn answered(&mut self, choice: &Choice, now: Duration) {
-        if let Some(entry) = self.entry_of(choice) {
-            let latency = now.saturating_sub(choice.began);
-            entry.health_mut(choice.kind).latency.answered(latency, now);
+    /// The answer has begun, and not with a fault; `timed` where it takes about as long as others.
+    pub(super) fn answered(&mut self, choice: &Choice, timed: bool, now: Duration) {
+        let Some(entry) = self.entry_of(choice) else { return };
+        let health = entry.health_mut(choice.kind);
+        if timed {
+            health.latency.answered(now.saturating_sub(choice.began), now);
+        }
+        if let (_, Some(of)) = choice.used {
+            // The rest may take long: the next may try now.
+            health.breaker.free_try(of);
+            self.serve(1, now);
         }
     }
 

@@ -154,7 +154,7 @@ where
             }
             Err(body) => (None, Request::from_parts(parts, body)),
         };
-        let run = Run::new(config, exchange, route.protocol, repeats, kept);
+        let run = Run::new(config, exchange, route, repeats, kept);
         Ok(Race::new(service, run, request))
     }
 }

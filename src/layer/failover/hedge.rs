@@ -21,7 +21,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// A second attempt beside one that is slow.
 ///
 /// It starts when the first has taken longer than this share of the good answers of late, streams
-/// and other answers counted apart, and not before `min_delay`. The first good answer wins; the
+/// and other answers counted apart, and not before `min_delay`. Only generations are timed and
+/// hedged. The first good answer wins; the
 /// other attempt is dropped, and its connection with it. At most two run at once. A hedge is an
 /// attempt and a repeat: it counts for `max_attempts` and is paid from the budget. What the slower
 /// upstream has computed until then may be billed.

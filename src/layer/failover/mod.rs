@@ -42,6 +42,9 @@
 //! | moves on, there is only this upstream, and it may pass | after a [`Backoff`], if there is one |
 //! | a refusal of ours (no free key; what this upstream cannot be asked), and nothing else is left | no more |
 //!
+//! What we refused is no attempt at an upstream: it counts neither for the attempts nor for the
+//! budget. At most [`MAX_ATTEMPTS`](crate::context::MAX_ATTEMPTS) are made with it.
+//!
 //! What is no generation, such as an upload or a batch, is repeated only where the upstream did
 //! nothing: after faults of keys. A request over [`max_replay`](FailoverLayer::max_replay) has one
 //! attempt; [`ExchangeFacts::replayable`](crate::context::ExchangeFacts::replayable) says so.
@@ -74,15 +77,16 @@
 //!
 //! # Buffering
 //!
-//! The body of a request up to `max_replay`, until no further attempt can follow; where the model
+//! The body of a request up to `max_replay`, until an answer is handed out; where the model
 //! must be known up to [`max_body_bytes`](FailoverLayer::max_body_bytes). Of the answers one failed
 //! response, unread: whatever lives in its body (a connection, a permit) lives until the next one
 //! takes its place or an answer is handed out.
 //!
 //! # Cancellation
 //!
-//! Dropping the response future drops the attempts with it. They are not repeated, and have no
-//! fault.
+//! Dropping the response future drops the attempts with it. They are not repeated, and get no
+//! fault here; a layer inside may note that the caller left. An attempt that is dropped because
+//! another was faster is marked as [`outrun`](crate::context::Attempt::outrun).
 //!
 //! # Errors
 //!

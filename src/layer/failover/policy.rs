@@ -59,8 +59,11 @@ pub(super) enum Elsewhere {
 }
 
 impl Elsewhere {
-    pub(super) fn of(attempt: &Attempt) -> Self {
-        if attempt.more_channels || attempt.more_keys {
+    /// After an attempt that failed so, or beside one that is slow.
+    pub(super) fn of(attempt: &Attempt, fault: Option<&Fault>) -> Self {
+        // Whoever chooses channels comes back to one of them for its keys only if a key failed.
+        let keys_help = attempt.channel.is_none() || fault.is_some_and(|f| f.kind.is_keys());
+        if attempt.more_channels || (attempt.more_keys && keys_help) {
             Self::Free
         } else if attempt.channel.is_none() && attempt.key.is_none() {
             Self::Unknown
@@ -187,6 +190,21 @@ mod tests {
             let expected = if lasting { Next::Stop } else { pause };
             assert_eq!(next(Elsewhere::Nowhere, backoff), expected, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn another_key_of_a_channel_helps_where_a_key_failed() {
+        use FaultKind::{Overloaded, RateLimit};
+        let channel = Some(crate::context::ChannelId::new("a"));
+        let alone = Attempt { more_keys: true, ..Attempt::default() };
+        let keyed = Attempt { channel, ..alone.clone() };
+        let of = |attempt: &Attempt, kind: FaultKind| Elsewhere::of(attempt, Some(&fault(kind)));
+        assert_eq!(of(&keyed, RateLimit), Elsewhere::Free);
+        assert_eq!(of(&keyed, Overloaded), Elsewhere::Nowhere);
+        assert_eq!(Elsewhere::of(&keyed, None), Elsewhere::Nowhere, "nothing failed yet");
+        assert_eq!(of(&alone, Overloaded), Elsewhere::Free, "nobody chooses channels");
+        let more = Attempt { more_channels: true, ..keyed };
+        assert_eq!(of(&more, Overloaded), Elsewhere::Free);
     }
 
     #[test]

@@ -119,13 +119,19 @@ impl<S, F, C, E> Race<S, F, Response<C>, E> {
     {
         let mut this = self.project();
         loop {
+            let mut answer = None;
             for flight in [this.first.as_mut(), this.second.as_mut()] {
                 let Some((id, began, outcome)) = flight.poll_landed(cx) else { continue };
-                if let Some(answer) = this.run.landed(id, began, outcome) {
-                    return Poll::Ready(answer);
+                answer = this.run.landed(id, began, outcome);
+                if answer.is_some() {
+                    break;
                 }
             }
             let mut up = this.first.up().into_iter().chain(this.second.up());
+            if let Some(answer) = answer {
+                this.run.outrun(up.map(|(id, _)| id));
+                return Poll::Ready(answer);
+            }
             if this.deadline.as_mut().is_some_and(|at| at.as_mut().poll(cx).is_ready()) {
                 return Poll::Ready(this.run.too_late(up));
             }

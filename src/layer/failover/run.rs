@@ -10,10 +10,10 @@ use super::budget::Purse;
 use super::layer::{Config, Terminal};
 use super::policy::{self, Elsewhere, Next, Repeats};
 use crate::body::{Collected, RewriteBody, refuse_with_status};
-use crate::context::{Attempt, AttemptId, ChannelId, Exchange};
+use crate::context::{Attempt, AttemptId, ChannelId, Exchange, MAX_ATTEMPTS};
 use crate::error::TransportKind;
-use crate::protocol::Protocol;
 use crate::protocol::model::{ApiError, Fault, FaultKind, FaultOrigin};
+use crate::protocol::{Operation, Protocol, Route};
 
 /// A request that can be sent again.
 #[derive(Debug, Clone)]
@@ -37,9 +37,15 @@ pub(super) struct Run<R, E> {
     protocol: Protocol,
     repeats: Repeats,
     stream: bool,
-    /// `None` once it cannot be sent again.
+    /// `None` where it cannot be sent again.
     kept: Option<Kept>,
     made: Vec<AttemptId>,
+    /// How many of them we refused ourselves. No upstream was asked, so they cost nothing.
+    refused: usize,
+    /// A pause was made before the next attempt.
+    paused: bool,
+    /// Whether answers take about as long as others.
+    timed: bool,
     purse: Purse,
     deadline: Option<Instant>,
     last: Option<(AttemptId, Fault)>,
@@ -54,7 +60,7 @@ impl<C, E> Run<Response<C>, E> {
     pub(super) fn new(
         config: Arc<Config>,
         exchange: Exchange,
-        protocol: Protocol,
+        route: Route,
         repeats: Repeats,
         kept: Option<Kept>,
     ) -> Self {
@@ -67,14 +73,17 @@ impl<C, E> Run<Response<C>, E> {
         });
         Self {
             deadline: config.deadline.and_then(|limit| Instant::now().checked_add(limit)),
+            purse: Purse::new(config.budget.clone()),
             config,
             exchange,
-            protocol,
+            protocol: route.protocol,
+            timed: route.operation == Operation::Generate,
             repeats,
             stream,
             kept,
             made: Vec::new(),
-            purse: Purse::default(),
+            refused: 0,
+            paused: false,
             last: None,
             failure: None,
             retry_after: None,
@@ -95,27 +104,48 @@ impl<C, E> Run<Response<C>, E> {
     pub(super) fn begin(&mut self, extensions: &mut Extensions) -> AttemptId {
         let id = self.exchange.begin_attempt(extensions);
         self.made.push(id);
-        if self.made.len() >= self.config.max_attempts {
-            self.kept = None;
-        }
-        let may_repeat = self.kept.is_some()
+        let may_repeat = self.may_follow()
             && self.repeats == Repeats::Always
             && self.deadline.is_none_or(|deadline| Instant::now() < deadline)
-            && self.config.budget.as_ref().is_none_or(|budget| self.purse.could_pay(budget));
-        self.exchange.update_attempt(id, |attempt| attempt.may_repeat = may_repeat);
+            && self.purse.could_pay();
+        let may_return = std::mem::take(&mut self.paused);
+        self.exchange.update(|facts| {
+            // One that is still on its way beside this one is not repeated either.
+            for made in &self.made {
+                if let Some(attempt) = facts.attempts.get_mut(made.index()) {
+                    attempt.may_repeat &= may_repeat;
+                }
+            }
+            if let Some(attempt) = facts.attempts.get_mut(id.index()) {
+                (attempt.may_repeat, attempt.may_return) = (may_repeat, may_return);
+            }
+        });
         id
+    }
+
+    /// Whether the request may be sent once more, as far as attempts are counted.
+    fn may_follow(&self) -> bool {
+        let made = self.made.len();
+        self.kept.is_some()
+            && made < MAX_ATTEMPTS
+            && made.saturating_sub(self.refused) < self.config.max_attempts
     }
 
     /// How long to wait for the attempt that begins now until a second one is started beside it.
     pub(super) fn hedge_delay(&self) -> Option<Duration> {
         let latencies = self.config.latencies.as_ref()?;
-        self.kept.as_ref()?;
-        (self.repeats == Repeats::Always).then(|| latencies.delay(self.stream, Instant::now()))?
+        let may_hedge = self.may_follow() && self.timed && self.repeats == Repeats::Always;
+        may_hedge.then(|| latencies.delay(self.stream, Instant::now()))?
     }
 
     /// Whether a second attempt may start beside this one, which is slow. Pays for it.
     pub(super) fn may_hedge(&mut self, slow: AttemptId) -> bool {
-        self.elsewhere(slow) != Elsewhere::Nowhere && self.kept.is_some() && self.pay()
+        self.elsewhere(slow, None) != Elsewhere::Nowhere && self.may_follow() && self.purse.pay()
+    }
+
+    /// An answer is here, and these attempts are dropped for it.
+    pub(super) fn outrun(&self, flying: impl Iterator<Item = AttemptId>) {
+        flying.for_each(|id| self.exchange.update_attempt(id, |attempt| attempt.outrun = true));
     }
 
     /// How an attempt ended: the answer, if it is one for the caller.
@@ -141,7 +171,7 @@ impl<C, E> Run<Response<C>, E> {
                 Some(passed(outcome))
             }
             None => {
-                if let Some(latencies) = &self.config.latencies {
+                if let Some(latencies) = self.config.latencies.as_ref().filter(|_| self.timed) {
                     let now = Instant::now();
                     latencies.record(self.stream, now.saturating_duration_since(began), now);
                 }
@@ -163,6 +193,7 @@ impl<C, E> Run<Response<C>, E> {
         );
         // What the answer of this attempt said is not what the caller will see.
         self.exchange.update(|facts| (facts.fault, facts.usage, facts.stop) = (None, None, None));
+        self.refused += usize::from(fault.origin == FaultOrigin::Gateway);
         self.last = Some((id, fault));
         let waits = [self.retry_after, fault.retry_after];
         self.retry_after = waits.into_iter().flatten().min();
@@ -186,11 +217,12 @@ impl<C, E> Run<Response<C>, E> {
         let Some((id, fault)) = self.last.filter(|(_, fault)| self.repeats.after(fault)) else {
             return Next::Stop;
         };
-        if self.kept.is_none() {
+        if !self.may_follow() {
             return Next::Stop;
         }
-        let repeats = u32::try_from(self.made.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        let elsewhere = self.elsewhere(id);
+        let repeats = self.made.len().saturating_sub(self.refused + 1);
+        let repeats = u32::try_from(repeats).unwrap_or(u32::MAX);
+        let elsewhere = self.elsewhere(id, Some(&fault));
         let next = policy::next(&fault, elsewhere, self.config.backoff, repeats, fastrand::f64());
         let pause = match next {
             Next::Stop => return Next::Stop,
@@ -198,9 +230,15 @@ impl<C, E> Run<Response<C>, E> {
             Next::After(pause) => pause,
         };
         let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left <= pause) || !self.pay() {
+        if left.is_some_and(|left| left <= pause) {
             return Next::Stop;
         }
+        // What we refused reached no upstream: the attempt that was paid is still to be made.
+        let is_paid = fault.origin == FaultOrigin::Gateway;
+        if !is_paid && !self.purse.pay() {
+            return Next::Stop;
+        }
+        self.paused = matches!(next, Next::After(_));
         next
     }
 
@@ -280,12 +318,9 @@ impl<C, E> Run<Response<C>, E> {
         text
     }
 
-    fn elsewhere(&self, id: AttemptId) -> Elsewhere {
-        self.read(id, Elsewhere::of).unwrap_or(Elsewhere::Nowhere)
-    }
-
-    fn pay(&mut self) -> bool {
-        self.config.budget.as_ref().is_none_or(|budget| self.purse.pay(budget))
+    fn elsewhere(&self, id: AttemptId, fault: Option<&Fault>) -> Elsewhere {
+        let elsewhere = self.read(id, |attempt| Elsewhere::of(attempt, fault));
+        elsewhere.unwrap_or(Elsewhere::Nowhere)
     }
 
     fn read<T>(&self, id: AttemptId, read: impl FnOnce(&Attempt) -> T) -> Option<T> {

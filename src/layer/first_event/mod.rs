@@ -68,8 +68,8 @@
 //! # Cancellation
 //!
 //! Dropping the future or the body drops the call; the attempt then has the fault
-//! [`ClientCancel`](crate::protocol::model::FaultKind::ClientCancel), unless all was there or another
-//! one was found before.
+//! [`ClientCancel`](crate::protocol::model::FaultKind::ClientCancel), unless all was there, another
+//! one was found before, or another attempt was [faster](crate::context::Attempt::outrun).
 //!
 //! # Errors
 //!

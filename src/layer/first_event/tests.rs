@@ -359,6 +359,20 @@ async fn a_hold_ends_with_its_size() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_was_outrun_has_no_fault() {
+    let mut request = Request::post("/v1/messages").body(Empty::<Bytes>::new()).unwrap();
+    let exchange = Exchange::of(request.extensions_mut());
+    let inner = service_fn(|_: Request<Empty<Bytes>>| {
+        std::future::pending::<Result<Response<Frames>, Infallible>>()
+    });
+    let mut call = Box::pin(FirstEventLayer::new().layer(inner).oneshot(request));
+    assert!(tokio::time::timeout(Duration::from_secs(1), &mut call).await.is_err());
+    exchange.update(|facts| facts.attempts[0].outrun = true);
+    drop(call);
+    assert_eq!(attempt(&exchange).fault, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_blames_nobody_else() {
     // While the call is out.
     let mut request = Request::post("/v1/messages").body(Empty::<Bytes>::new()).unwrap();

@@ -132,7 +132,7 @@ impl Watch {
             End::Whole | End::Broken(_) if matches!(self.reading, Reading::Error) => return,
             End::Whole => Evidence::Truncated,
             End::Broken(kind) => Evidence::Transport(kind),
-            End::Left if self.was_read() => return,
+            End::Left if self.was_read() || self.was_outrun() => return,
             End::Left => Evidence::ClientLeft,
         };
         self.blame(&evidence);
@@ -225,6 +225,12 @@ impl Watch {
             Reading::Error => false,
             Reading::Events(scan) | Reading::Document(scan) => scan.is_complete(),
         }
+    }
+
+    /// Whether it was dropped because another attempt was faster.
+    fn was_outrun(&self) -> bool {
+        let outrun = |attempt: &Attempt| attempt.outrun;
+        self.exchange.read(|facts| facts.attempts.get(self.attempt.index()).is_some_and(outrun))
     }
 
     /// Whether a reader that leaves has all that it can want.

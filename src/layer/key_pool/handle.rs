@@ -201,10 +201,8 @@ impl KeyPool {
     /// All keys at this moment, in their order.
     #[must_use]
     pub fn snapshot(&self) -> Vec<KeySnapshot> {
-        self.step(|pool, _, step| {
-            pool.sweep(step);
-            pool.snapshot(step.now)
-        })
+        let now = now();
+        self.lock().pool.snapshot(now)
     }
 
     /// How many requests wait for a key.
@@ -258,6 +256,7 @@ impl KeyPool {
             let mut state = self.lock();
             let State { pool, queue, rng } = &mut *state;
             let mut step = Step { rules: &settings.rules, now: now(), rng };
+            pool.sweep_at_times(&mut step);
             queue.serve(pool, &mut step);
             let result = act(pool, queue, &mut step);
             queue.serve(pool, &mut step);
@@ -294,6 +293,8 @@ impl fmt::Debug for KeyPool {
 /// What is to be done once the lock is free.
 struct Effects {
     woken: Vec<Waker>,
+    /// Dropping one runs code of its task.
+    retired: Vec<Waker>,
     changes: Vec<PoolChange>,
     states: Vec<(Arc<str>, KeyState)>,
 }
@@ -310,12 +311,14 @@ impl Effects {
             Some(_) => pool.take_states(now, SystemTime::now()),
             None => Vec::new(),
         };
-        Self { woken: queue.take_woken(), changes, states }
+        let (woken, retired) = queue.take_wakers();
+        Self { woken, retired, changes, states }
     }
 
     fn run(self, handle: &KeyPool) {
         let settings = handle.settings();
         self.woken.into_iter().for_each(Waker::wake);
+        drop(self.retired);
         if let Some(store) = &settings.store {
             self.states.iter().for_each(|(key, state)| handle.save(&**store, key, state));
         }

@@ -1,7 +1,7 @@
 //! One key: whether it may be leased, and what it has learned. Pure.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::change::PoolChange;
@@ -99,17 +99,33 @@ pub(super) enum Verdict<'a> {
     },
 }
 
-/// The last sign of life of a lease, as milliseconds since the pool began.
+/// The signs of life of a lease, left without a lock.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pulse(Arc<AtomicU64>);
+pub(super) struct Pulse(Arc<Signs>);
+
+#[derive(Debug, Default)]
+struct Signs {
+    /// The last one, as milliseconds since the pool began.
+    last: AtomicU64,
+    /// Its answer has begun.
+    answered: AtomicBool,
+}
 
 impl Pulse {
     pub(super) fn beat(&self, age: Duration) {
-        self.0.store(u64::try_from(age.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0.last.store(u64::try_from(age.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn answer(&self) {
+        self.0.answered.store(true, Ordering::Relaxed);
     }
 
     fn last(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::Relaxed))
+        Duration::from_millis(self.0.last.load(Ordering::Relaxed))
+    }
+
+    fn is_answered(&self) -> bool {
+        self.0.answered.load(Ordering::Relaxed)
     }
 }
 
@@ -274,10 +290,11 @@ impl Key {
         self.epoch += 1;
     }
 
-    /// A lease that has shown no sign of life for so long.
-    pub(super) fn stuck(&self, age: Duration, silence: Duration) -> Option<u64> {
+    /// A lease that has shown no sign of life for so long, and whether its answer has begun.
+    pub(super) fn stuck(&self, age: Duration, silence: Duration) -> Option<(u64, bool)> {
         let is_stuck = |lease: &&InFlight| age.saturating_sub(lease.pulse.last()) >= silence;
-        self.leases.iter().find(is_stuck).map(|lease| lease.id)
+        let stuck = self.leases.iter().find(is_stuck)?;
+        Some((stuck.id, stuck.pulse.is_answered()))
     }
 
     /// The age of the pool at which the first of its leases will be stuck.

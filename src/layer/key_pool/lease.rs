@@ -56,6 +56,7 @@ impl Lease {
 
     /// The answer has begun well. If the key had cooled down, others may have it too from now on.
     pub fn answered(&self) {
+        self.grant.pulse.answer();
         if self.grant.kind == LeaseKind::Usual {
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::change::PoolChange;
 use super::judge;
@@ -12,11 +12,16 @@ use super::snapshot::KeySnapshot;
 use super::tried::Tried;
 use crate::store::KeyState;
 
+/// How often leases are looked for that are stuck, where keys are free besides.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
 #[derive(Debug)]
 pub(super) struct Pool {
     /// In the order in which [`Strategy::Failover`] takes them.
     keys: Vec<Key>,
     born: Instant,
+    /// When it was last looked for leases that are stuck.
+    swept: Instant,
     /// The serial of the last key that was added.
     serial: u64,
     /// The id of the last lease.
@@ -66,6 +71,7 @@ impl Pool {
         Self {
             keys: Vec::new(),
             born,
+            swept: born,
             serial: 0,
             leases: 0,
             turn: 0,
@@ -226,14 +232,25 @@ impl Pool {
         self.keys.iter().filter_map(until).min()
     }
 
-    /// Takes back the leases that are stuck; tells whether there were any.
-    pub(super) fn sweep(&mut self, step: &mut Step<'_>) -> bool {
+    /// As [`Self::sweep`], unless that was done a moment ago.
+    pub(super) fn sweep_at_times(&mut self, step: &mut Step<'_>) {
+        if step.now.saturating_duration_since(self.swept) >= SWEEP_INTERVAL {
+            self.sweep(step);
+        }
+    }
+
+    /// Takes back the leases that are stuck; tells whether there were any. Where an answer has
+    /// begun nobody reads it, which costs the key nothing.
+    fn sweep(&mut self, step: &mut Step<'_>) -> bool {
+        self.swept = step.now;
         let age = step.now.saturating_duration_since(self.born);
         let mut found = false;
         for key in &mut self.keys {
-            while let Some(id) = key.stuck(age, step.rules.stuck_after) {
+            while let Some((id, answered)) = key.stuck(age, step.rules.stuck_after) {
                 found = true;
-                self.changes.extend(key.end(id, Verdict::Failure(&judge::stuck()), step));
+                let fault = judge::stuck();
+                let verdict = if answered { Verdict::Neutral } else { Verdict::Failure(&fault) };
+                self.changes.extend(key.end(id, verdict, step));
             }
         }
         self.changed |= found;

@@ -13,6 +13,8 @@ pub(super) struct Queue {
     arrivals: u64,
     /// To be woken when the lock is free.
     woken: Vec<Waker>,
+    /// To be dropped when the lock is free.
+    retired: Vec<Waker>,
 }
 
 #[derive(Debug)]
@@ -38,7 +40,9 @@ impl Queue {
     /// Wakes another task for this place.
     pub(super) fn renew(&mut self, place: u64, waker: &Waker) {
         if let Some(waiter) = self.waiting.get_mut(&place) {
-            waiter.waker.clone_from(waker);
+            if !waiter.waker.will_wake(waker) {
+                self.retired.push(std::mem::replace(&mut waiter.waker, waker.clone()));
+            }
         }
     }
 
@@ -50,7 +54,9 @@ impl Queue {
 
     /// Gives a place up; what was handed to it must be ended.
     pub(super) fn leave(&mut self, place: u64) -> Option<Grant> {
-        self.waiting.remove(&place)?.grant
+        let waiter = self.waiting.remove(&place)?;
+        self.retired.push(waiter.waker);
+        waiter.grant
     }
 
     /// Hands out what is free.
@@ -71,7 +77,8 @@ impl Queue {
         self.woken.extend(self.waiting.values().map(|waiter| waiter.waker.clone()));
     }
 
-    pub(super) fn take_woken(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.woken)
+    /// Those to wake, and those to drop.
+    pub(super) fn take_wakers(&mut self) -> (Vec<Waker>, Vec<Waker>) {
+        (std::mem::take(&mut self.woken), std::mem::take(&mut self.retired))
     }
 }

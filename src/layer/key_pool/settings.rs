@@ -118,7 +118,7 @@ impl Settings {
     }
 
     /// After how long without a sign of life a lease is taken back; it counts as a failure of the
-    /// key. A frame of the answer is a sign of life. Leases come back by themselves, also from
+    /// key if no answer had begun. A frame of the answer is a sign of life. Leases come back by themselves, also from
     /// requests that were given up: this is for answers that are kept somewhere and neither read
     /// nor dropped. Default [`DEFAULT_STUCK_AFTER`].
     #[must_use]

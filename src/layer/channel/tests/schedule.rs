@@ -60,6 +60,80 @@ fn a_promoted_channel_is_skipped_where_it_failed() {
 }
 
 #[test]
+fn a_promoted_channel_that_is_tripped_is_tried_by_one_at_a_time() {
+    let mut scene = Scene::new([]);
+    let until = scene.wall() + MINUTE * 5;
+    scene.state.replace(vec![channel("a"), channel("b").promoted_until(until)], scene.now);
+    scene.fail("b", 10);
+    let ask = ask_after(&[], None);
+    let tries = scene.take(&ask);
+    assert_eq!(tries.reason.as_str(), "promotion_priority");
+    is(&scene.chosen(&ask), "a", "priority_order");
+    scene.state.answered(&tries, true, scene.now);
+    is(&scene.chosen(&ask), "b", "promotion_priority");
+    scene.end(&tries, Outcome::Success);
+    let both = [scene.take(&ask), scene.take(&ask)].map(|choice| choice.reason.as_str());
+    assert_eq!(both, ["promotion_priority"; 2], "it is well");
+}
+
+#[test]
+fn a_try_keeps_others_waiting_until_its_answer_begins() {
+    let mut scene = Scene::new([channel("a"), channel("b")]);
+    scene.fail("a", 5);
+    scene.now += MINUTE * 15;
+    let ask = ask_after(&[], None);
+    let tries = scene.take(&ask);
+    assert_eq!(tries.channel.as_str(), "a");
+    is(&scene.first(), "b", "priority_order");
+    scene.state.answered(&tries, true, scene.now);
+    is(&scene.first(), "a", "priority_order");
+    scene.end(&tries, BROKEN);
+    is(&scene.first(), "b", "priority_order");
+}
+
+#[test]
+fn an_attempt_on_its_way_does_not_hide_the_one_that_failed() {
+    let mut scene = Scene::new([channel("a"), channel("b"), channel("c")]);
+    let failed_key = failed("a", FaultKind::RateLimit, true);
+    let id = || Some(ChannelId::new("b"));
+    let flying = Attempt { channel: id(), ..Attempt::default() };
+    let ask = ask_after(&[failed_key.clone(), flying], None);
+    is(&scene.chosen(&ask), "a", "same_channel");
+    // Unless we have refused to go there again.
+    let refused =
+        Attempt { fault: Some(Fault::gateway(FaultKind::Overloaded)), ..failed_key.clone() };
+    is(&scene.chosen(&ask_after(&[failed_key, refused], None)), "b", "priority_order");
+}
+
+#[test]
+fn after_a_pause_a_channel_that_was_tried_is_free_again() {
+    let mut scene = Scene::new([channel("a")]);
+    let exchange = Exchange::default();
+    let mut extensions = http::Extensions::new();
+    let first = exchange.begin_attempt(&mut extensions);
+    exchange.update_attempt(first, |told| *told = failed("a", FaultKind::Overloaded, true));
+    let again = exchange.begin_attempt(&mut extensions);
+    let ask = || exchange.read(|facts| Ask::new(KIND, None, facts, again));
+    assert!(matches!(scene.give(&ask()), Given::Nobody(Nobody::Tried)));
+    exchange.update_attempt(again, |attempt| attempt.may_return = true);
+    let choice = scene.take(&ask());
+    assert_eq!((choice.channel.as_str(), choice.more_channels), ("a", false));
+}
+
+#[test]
+fn only_generations_are_timed() {
+    let mut scene = Scene::new([channel("a")]);
+    let choice = scene.take(&ask_after(&[], None));
+    scene.now += MINUTE;
+    let latency =
+        |scene: &Scene| scene.state.entries[0].health(KIND).and_then(|health| health.latency.get());
+    scene.state.answered(&choice, false, scene.now);
+    assert_eq!(latency(&scene), None);
+    scene.state.answered(&choice, true, scene.now);
+    assert_eq!(latency(&scene), Some(MINUTE));
+}
+
+#[test]
 fn one_that_is_not_promoted_is_held_to_its_breaker() {
     let mut scene = Scene::new([channel("a"), channel("b")]);
     scene.fail("a", 4);

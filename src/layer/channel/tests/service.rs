@@ -236,15 +236,15 @@ async fn a_breaker_opens_and_one_request_tries() {
     let sut = &sut;
     let trying = sut.clone().oneshot(known(&Exchange::default())).await.unwrap();
     send().await;
-    assert_eq!(taken(), "ab", "one at a time");
+    assert_eq!(taken(), "aa", "its answer has begun well");
     text(trying.into_body()).await;
     assert_eq!(of(&channels, "a").state, BreakerState::Closed);
-    assert_eq!((of(&channels, "a").circuit_broken_at, counts(&channels, "a")), (None, [7, 1, 6]));
+    assert_eq!((of(&channels, "a").circuit_broken_at, counts(&channels, "a")), (None, [8, 2, 6]));
 
     channels.reset(&ChannelId::new("a")).unwrap();
     let error = channels.reset(&ChannelId::new("c")).unwrap_err();
     assert_eq!(error.to_string(), "no channel has the id `c`");
-    assert_eq!(counts(&channels, "a"), [7, 1, 6], "totals stay");
+    assert_eq!(counts(&channels, "a"), [8, 2, 6], "totals stay");
 }
 
 #[tokio::test]
@@ -508,7 +508,7 @@ fn the_shape_of_a_snapshot() {
         )
     );
     scene.now += Duration::from_millis(1500);
-    scene.state.answered(&choice, scene.now);
+    scene.state.answered(&choice, true, scene.now);
     scene.end(&choice, Outcome::Success);
     let b = scene.state.entry(&ChannelId::new("b")).unwrap();
     let one = snapshot(b, KIND, scene.now);

@@ -8,7 +8,7 @@ use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
 async fn the_most_telling_answer_of_an_upstream_is_handed_on() {
     use FaultKind::{Overloaded, Timeout};
     let transport = || fault(Timeout, FaultOrigin::Transport);
-    let ours = || fault(Overloaded, FaultOrigin::Gateway).on("x", true);
+    let ours = || fault(Overloaded, FaultOrigin::Gateway).on("x", false);
     let rows = [
         (vec![status(500), status(502), status(503)], 503),
         (vec![status(503), status(429), status(401)], 429),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower::retry::budget::TpsBudget;
 
-use super::kit::{Act, Script, ask, faults, hang, status};
+use super::kit::{Act, BODY, Script, ask, faults, hang, post, send, status};
 use crate::layer::failover::{FailoverLayer, HEDGE_MIN_SAMPLES, Hedge};
 use crate::protocol::model::FaultKind;
 
@@ -43,6 +43,24 @@ async fn the_second_wins() {
     assert_eq!(faults, [None, None], "and not to blame");
     let calls = script.calls();
     assert_ne!(calls[0].id, calls[1].id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loser_is_marked_and_nothing_is_repeated_after_the_last() {
+    let layer = learned(FailoverLayer::new().max_attempts(2)).await;
+    let (_, exchange) = ask(&layer, &Script::new([hang(), status(200).after(1)])).await;
+    let told = exchange
+        .read(|facts| facts.attempts.iter().map(|a| (a.outrun, a.may_repeat)).collect::<Vec<_>>());
+    assert_eq!(told, [(true, false), (false, false)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_generations_are_hedged() {
+    let layer = learned(FailoverLayer::new()).await;
+    let script = Script::new([status(200).after(9)]);
+    let count = post("/v1/messages/count_tokens", BODY);
+    assert_eq!(send(&layer, &script, count).await.0.unwrap().status(), 200);
+    assert_eq!(script.calls().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -154,6 +154,34 @@ async fn a_refusal_of_ours_moves_on_where_something_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_of_ours_is_no_attempt_and_costs_nothing() {
+    let refusal = || fault(FaultKind::Overloaded, FaultOrigin::Gateway).on("a", true);
+    let bad = || status(503).on("b", true);
+    let budget = TpsBudget::new(Duration::from_secs(1), 1, 0.0);
+    let layer = FailoverLayer::new().max_attempts(2).budget(budget);
+    let script = Script::new([refusal(), bad(), refusal(), bad(), bad()]);
+    assert_eq!(ask(&layer, &script).await.0.status(), 503);
+    assert_eq!(script.calls().len(), 4, "two attempts, one of them paid");
+
+    let script = Script::new((0..99).map(|_| refusal()));
+    assert_eq!(ask(&layer, &script).await.0.status(), 503);
+    assert_eq!(script.calls().len(), crate::context::MAX_ATTEMPTS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_after_a_pause_an_attempt_may_return() {
+    let layer = FailoverLayer::new().backoff(Backoff::default());
+    let script = Script::new([
+        status(503).on("a", true),
+        status(503).on("b", false),
+        status(200).on("a", false),
+    ]);
+    assert_eq!(ask(&layer, &script).await.0.status(), 200);
+    let told: Vec<_> = script.calls().iter().map(|call| call.attempt.may_return).collect();
+    assert_eq!(told, [false, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_deadline_ends_what_is_on_its_way() {
     let layer = FailoverLayer::new().deadline(Duration::from_secs(30));
     let began = Instant::now();

@@ -182,6 +182,8 @@ async fn stuck_leases_come_back_and_count() {
         pass(299).await;
         assert!(pool.try_lease().is_err());
         pass(1).await;
+        assert_eq!(key(&pool, 0).in_flight, 1, "to look changes nothing");
+        drop(pool.try_lease().unwrap());
         let key = key(&pool, 0);
         assert_eq!((key.status, key.in_flight, key.failures), (KeyStatus::Active, 0, failures));
     }
@@ -196,7 +198,20 @@ async fn stuck_leases_come_back_and_count() {
     pass(299).await;
     assert_eq!(key(&pool, 0).in_flight, 1, "it is alive");
     pass(1).await;
+    assert!(pool.try_lease().is_err());
     assert_eq!(key(&pool, 0).status, KeyStatus::CoolingDown, "the third");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_reader_costs_the_key_nothing() {
+    let pool = pool(exclusive().stuck_after(300 * SECOND), 2);
+    let lease = pool.try_lease().unwrap();
+    lease.answered();
+    pass(300).await;
+    // Another key is free, and any step takes the lease back.
+    drop(pool.try_lease().unwrap());
+    let key = key(&pool, 0);
+    assert_eq!((key.in_flight, key.failures, key.totals.neutral), (0, 0, 1));
 }
 
 #[tokio::test(start_paused = true)]
