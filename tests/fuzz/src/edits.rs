@@ -3,7 +3,9 @@
 use http::{HeaderMap, Uri};
 use serde_json::Value;
 use tower_llm_gateway::protocol::Protocol;
-use tower_llm_gateway::protocol::edit::{EditError, Edited, Outline, SystemEdit};
+use tower_llm_gateway::protocol::edit::{
+    EditError, Edited, Outline, OwnedResponse, ResponseOwner, StatefulRequest, SystemEdit,
+};
 
 use super::document::assert_json;
 use super::input::{Input, shown};
@@ -15,6 +17,8 @@ pub fn check(input: &Input<'_>) {
     let Ok(outline) = Outline::read(protocol, input.body) else { return };
     model(protocol, input, &outline);
     stream(protocol, input, &outline);
+    state(input);
+    owner(input);
     let text = || TEXT.into();
     for edit in [
         SystemEdit::Replace(text()),
@@ -68,6 +72,30 @@ fn stream(protocol: Protocol, input: &Input<'_>, outline: &Outline<'_>) {
         assert_eq!(facts.stream, stream, "{protocol}: {}", shown(input.body));
     }
     assert_only(input, &body, &["stream", "stream_options"]);
+}
+
+fn state(input: &Input<'_>) {
+    let Ok(request) = StatefulRequest::read(input.body) else { return };
+    let history = [(&br#"{"role":"user","content":"Hi"}"#[..]).into()];
+    for edit in [
+        request.without_state(&[]),
+        request.without_state(&history),
+        request.with_history(&history),
+    ] {
+        let Some(body) = edited(input, edit) else { continue };
+        let again = StatefulRequest::read(&body).unwrap();
+        assert!(again.previous().is_none(), "{}", shown(input.body));
+        assert_only(input, &body, &["store", "previous_response_id", "input", "include"]);
+    }
+}
+
+fn owner(input: &Input<'_>) {
+    let Ok(response) = OwnedResponse::document(input.body) else { return };
+    let owner = ResponseOwner { id: "resp_1", previous: Some("resp_0"), stored: input.flag(0) };
+    let Some(body) = edited(input, response.claim(&owner)) else { return };
+    assert_only(input, &body, &["id", "previous_response_id", "store"]);
+    let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+    assert!(value.is_null() || value["id"] == "resp_1", "{}", shown(input.body));
 }
 
 /// No other member of the top level has changed.
