@@ -92,7 +92,7 @@ fn subscriber(ip: IpAddr) -> IpAddr {
             let [a, b, c, d, ..] = ip.segments();
             Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
-        ip => ip,
+        ip @ IpAddr::V4(_) => ip,
     }
 }
 
