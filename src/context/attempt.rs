@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use crate::protocol::Protocol;
 use crate::protocol::model::Fault;
 
 /// Most attempts that one exchange remembers; later ones are not kept.
@@ -33,6 +34,10 @@ pub const MAX_ATTEMPTS: usize = 64;
 pub struct Attempt {
     /// Which channel.
     pub channel: Option<ChannelId>,
+    /// The protocol that the upstream speaks.
+    pub upstream_protocol: Option<Protocol>,
+    /// The model asked of the upstream, after mapping.
+    pub upstream_model: Option<Arc<str>>,
     /// Which key, masked.
     pub key: Option<Arc<str>>,
     /// Which key, by its id: [`Secret::fingerprint`](crate::secret::Secret::fingerprint).
@@ -55,7 +60,8 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Whether another attempt could follow, and elsewhere than this one.
+    /// Whether another attempt could follow, and elsewhere than this one. Where all that is left is
+    /// another key of its channel, that is so only if the key is at fault.
     #[must_use]
     pub fn has_alternative(&self) -> bool {
         self.may_repeat && (self.more_channels || self.more_keys)

@@ -167,10 +167,12 @@ impl<C, E> Run<Response<C>, E> {
                 None
             }
             Some(fault) => {
+                self.chosen(id);
                 self.exchange.update(|facts| facts.fault = facts.fault.or(Some(fault)));
                 Some(passed(outcome))
             }
             None => {
+                self.chosen(id);
                 if let Some(latencies) = self.config.latencies.as_ref().filter(|_| self.timed) {
                     let now = Instant::now();
                     latencies.record(self.stream, now.saturating_duration_since(began), now);
@@ -178,6 +180,17 @@ impl<C, E> Run<Response<C>, E> {
                 Some(passed(outcome))
             }
         }
+    }
+
+    /// The answer of this attempt is the caller's: what another one asked beside it is forgotten.
+    fn chosen(&self, id: AttemptId) {
+        self.exchange.update(|facts| {
+            let Some(attempt) = facts.attempts.get(id.index()) else { return };
+            if attempt.upstream_protocol.is_some() {
+                facts.upstream_protocol = attempt.upstream_protocol;
+                facts.upstream_model.clone_from(&attempt.upstream_model);
+            }
+        });
     }
 
     fn remember(&mut self, id: AttemptId, fault: Fault, outcome: Result<Response<C>, E>) {

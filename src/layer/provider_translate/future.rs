@@ -194,6 +194,7 @@ impl<S> PendingCall<S> {
                     keep_alive: self.config.keep_passed_alive,
                     notes: self.notes(),
                 };
+                passing.notes.called();
                 let future = self.service.call(Request::from_parts(self.parts, body));
                 match job {
                     Some(job) => State::Call { future, job: Some(job) },

@@ -20,6 +20,18 @@ impl Notes {
         Self { exchange: exchange.clone(), attempt: request.get().copied() }
     }
 
+    /// The upstream is called: what is asked of it stands in the attempt too, as another one beside
+    /// it may write its own into the exchange before this one answers.
+    pub(super) fn called(&self) {
+        let Some(id) = self.attempt else { return };
+        self.exchange.update(|facts| {
+            if let Some(attempt) = facts.attempts.get_mut(id.index()) {
+                attempt.upstream_protocol = facts.upstream_protocol;
+                attempt.upstream_model.clone_from(&facts.upstream_model);
+            }
+        });
+    }
+
     pub(super) fn stream(&self, seen: &StreamFacts) {
         self.exchange.update(|facts| {
             facts.usage.clone_from(&seen.usage);

@@ -121,6 +121,7 @@ where
                     keep_alive: self.config.keep_passed_alive,
                     notes: Notes::of(&exchange, request.extensions()),
                 };
+                passing.notes.called();
                 let future = self.inner.call(request.map(RewriteBody::untouched));
                 ResponseFuture::pass(future, passing)
             }

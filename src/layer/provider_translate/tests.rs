@@ -125,6 +125,7 @@ async fn a_messages_caller_on_a_chat_upstream() {
     request.headers_mut().insert("anthropic-version", "2023-06-01".parse().unwrap());
     request.headers_mut().insert("anthropic-beta", "x".parse().unwrap());
     let exchange = Exchange::of(request.extensions_mut());
+    exchange.begin_attempt(request.extensions_mut());
     let layer =
         ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat).map_model("claude", "gpt-x"));
     let (response, seen) =
@@ -150,6 +151,9 @@ async fn a_messages_caller_on_a_chat_upstream() {
         assert_eq!(facts.client_protocol, Some(Protocol::Anthropic));
         assert_eq!(facts.upstream_protocol, Some(Protocol::OpenAiChat));
         assert_eq!(facts.upstream_model.as_deref(), Some("gpt-x"));
+        let attempt = &facts.attempts[0];
+        assert_eq!(attempt.upstream_protocol, facts.upstream_protocol);
+        assert_eq!(attempt.upstream_model, facts.upstream_model);
         assert_eq!(facts.request.as_ref().unwrap().model.as_deref(), Some("claude-x"));
         assert_eq!(facts.usage.as_ref().unwrap().input, 3);
         assert_eq!(facts.stop, Some(StopReason::End));

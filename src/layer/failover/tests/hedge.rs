@@ -7,6 +7,7 @@ use tower::retry::budget::TpsBudget;
 
 use super::kit::{Act, BODY, Script, ask, faults, hang, post, send, status};
 use crate::layer::failover::{FailoverLayer, HEDGE_MIN_SAMPLES, Hedge};
+use crate::protocol::Protocol;
 use crate::protocol::model::FaultKind;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -52,6 +53,15 @@ async fn the_loser_is_marked_and_nothing_is_repeated_after_the_last() {
     let told = exchange
         .read(|facts| facts.attempts.iter().map(|a| (a.outrun, a.may_repeat)).collect::<Vec<_>>());
     assert_eq!(told, [(true, false), (false, false)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_model_is_that_of_the_winner() {
+    let layer = learned(FailoverLayer::new()).await;
+    let acts = [status(200).after(3).on("slow", true), hang().on("fast", false)];
+    let (_, exchange) = ask(&layer, &Script::new(acts)).await;
+    let told = exchange.read(|facts| (facts.upstream_protocol, facts.upstream_model.clone()));
+    assert_eq!(told, (Some(Protocol::OpenAiChat), Some("slow".into())));
 }
 
 #[tokio::test(start_paused = true)]

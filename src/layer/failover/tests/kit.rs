@@ -14,6 +14,7 @@ use crate::BoxError;
 use crate::body::{Collect, RewriteBody};
 use crate::context::{Attempt, AttemptId, ChannelId, Exchange};
 use crate::layer::failover::{Failover, FailoverLayer};
+use crate::protocol::Protocol;
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
 use crate::test_helpers::{DropProbe, Frames};
 
@@ -187,7 +188,12 @@ impl Service<Request<RewriteBody<Frames>>> for Script {
             let (channel, more) = act.channel.unzip();
             attempt.channel = channel.map(ChannelId::new);
             attempt.more_channels = more.unwrap_or_default();
+            // Each channel has a model of its own, of its name.
+            attempt.upstream_protocol = channel.map(|_| Protocol::OpenAiChat);
+            attempt.upstream_model = channel.map(Into::into);
         });
+        let model = act.channel.map(|(channel, _)| channel.into());
+        exchange.update(|facts| facts.upstream_model = model);
         let at = Instant::now();
         let attempt = exchange.read(|facts| facts.attempts[id.index()].clone());
         let shared = Arc::clone(&self.shared);
