@@ -1,14 +1,15 @@
 //! Failover, channels and keys together, in time that stands still.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use tokio::time::Instant;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
-use tower_llm_gateway::body::RewriteBody;
+use tower_llm_gateway::body::{Collect, RewriteBody};
 use tower_llm_gateway::context::{Attempt, Exchange, Upstream, UpstreamKey};
 use tower_llm_gateway::layer::channel::{Channel, Channels};
 use tower_llm_gateway::layer::failover::Backoff;
@@ -60,7 +61,7 @@ impl Stack {
         let began = Instant::now();
         let response = service.oneshot(request).await.unwrap();
         let status = response.status().as_u16();
-        response.into_body().collect().await.unwrap();
+        Collect::new(response.into_body(), 1 << 10).await.unwrap();
         (status, exchange.read(|facts| facts.attempts.clone()), began.elapsed())
     }
 }
