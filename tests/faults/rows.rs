@@ -10,10 +10,10 @@ use crate::script::Asked;
 use crate::vendor::{Script, Step};
 
 /// Longer than any of the short timeouts.
-pub(crate) const LONG: Duration = Duration::from_millis(250);
+pub(crate) const LONG: Duration = Duration::from_millis(900);
 
-/// The timeouts of a channel that is to run into one.
-pub(crate) const SHORT: Duration = Duration::from_millis(100);
+/// The timeouts of a channel that is to run into one; long enough for a machine that is busy.
+pub(crate) const SHORT: Duration = Duration::from_millis(400);
 
 /// How an upstream fails.
 pub(crate) enum Fails {
