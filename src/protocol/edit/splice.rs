@@ -153,7 +153,12 @@ impl Splices {
 
     /// Makes a member the first of its object.
     pub(super) fn insert_member(&mut self, object: &Object<'_>, name: &str, value: &[u8]) {
-        let mut piece = BytesMut::with_capacity(name.len() + value.len() + 4);
+        let mut piece = BytesMut::with_capacity(name.len() + value.len() + 5);
+        let first = object.open..object.open;
+        // Of an empty object only what was inserted before stands there.
+        if object.empty && self.0.iter().any(|(range, _)| *range == first) {
+            piece.extend_from_slice(b",");
+        }
         piece.extend_from_slice(b"\"");
         piece.extend_from_slice(name.as_bytes());
         piece.extend_from_slice(b"\":");
@@ -161,7 +166,7 @@ impl Splices {
         if !object.empty {
             piece.extend_from_slice(b",");
         }
-        self.replace(object.open..object.open, piece);
+        self.replace(first, piece);
     }
 
     /// Makes a value the first of an array.

@@ -239,11 +239,9 @@ impl<'a> OwnedResponse<'a> {
     pub fn claim(&self, owner: &ResponseOwner<'_>) -> Result<Edited, EditError> {
         let mut splices = Splices::default();
         let stored = if owner.stored { "true" } else { "false" };
-        let named = self.root.get("id")?.is_some();
         self.set(&mut splices, "id", quoted(owner.id), true)?;
         let previous = owner.previous.map_or_else(|| BytesMut::from("null"), quoted);
-        // Two members put into an empty object would need a comma between them.
-        self.set(&mut splices, PREVIOUS, previous, named && owner.previous.is_some())?;
+        self.set(&mut splices, PREVIOUS, previous, owner.previous.is_some())?;
         self.set(&mut splices, "store", stored.into(), false)?;
         Ok(splices.apply(self.text))
     }
@@ -368,6 +366,7 @@ mod tests {
             ),
             (r#"{"store":false,"input":null}"#, "H", r#"{"store":false,"input":[H]}"#),
             (r#"{"store":false}"#, "H", r#"{"input":[H],"store":false}"#),
+            ("{}", "H", r#"{"input":[H],"store":false}"#),
         ];
         for (before, history, after) in rows {
             let history: Vec<Bytes> = (!history.is_empty())
@@ -437,6 +436,7 @@ mod tests {
                 r#"{"id":"resp_ours","store":true,"previous_response_id":"resp_0","x":1}"#,
             ),
             (r#"{"id":"theirs"}"#, r#"{"previous_response_id":"resp_0","id":"resp_ours"}"#),
+            ("{}", r#"{"id":"resp_ours","previous_response_id":"resp_0"}"#),
         ];
         for (before, after) in rows {
             let response = OwnedResponse::document(before.as_bytes()).unwrap();
