@@ -38,6 +38,7 @@
 //! store      what is kept between requests, behind small traits
 //! body       http_body adapters around the machines below
 //! context    Exchange, Principal, Upstream: how layers talk
+//! pricing    what tokens cost
 //! protocol   what the wire formats mean: readers, writers, the hub model. Sans-IO
 //! sse        bytes to events to bytes. Sans-IO
 //! secret, error
@@ -66,6 +67,7 @@ pub mod config;
 pub mod context;
 pub mod error;
 pub mod layer;
+pub mod pricing;
 pub mod protocol;
 pub mod secret;
 pub mod sse;

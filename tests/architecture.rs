@@ -12,12 +12,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("sse", &["error"]),
     ("protocol", &["sse", "error"]),
+    ("pricing", &["protocol", "error"]),
     ("context", &["protocol", "secret", "error"]),
     ("body", &["protocol", "sse", "error"]),
     ("upstream", &["error", "secret", "context"]),
     ("config", &["error", "secret", "context", "protocol"]),
     ("store", &["error", "secret", "context", "protocol"]),
-    ("layer", &["body", "store", "context", "protocol", "sse", "secret", "error"]),
+    ("layer", &["body", "store", "context", "pricing", "protocol", "sse", "secret", "error"]),
 ];
 
 /// Sans-IO code knows neither bodies nor a runtime nor a clock.
