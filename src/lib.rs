@@ -36,6 +36,7 @@
 //! upstream   the service at the bottom (feature `upstream`)
 //! config     the file of channels (feature `config`)
 //! store      what is kept between requests, behind small traits
+//! record     what is known of one request, for whoever counts or logs
 //! body       http_body adapters around the machines below
 //! context    Exchange, Principal, Upstream: how layers talk
 //! pricing    what tokens cost
@@ -61,6 +62,9 @@
 //! see them; without it they are refused. `full`: all.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[macro_use]
+mod macros;
+
 pub mod body;
 #[cfg(feature = "config")]
 pub mod config;
@@ -69,6 +73,7 @@ pub mod error;
 pub mod layer;
 pub mod pricing;
 pub mod protocol;
+pub mod record;
 pub mod secret;
 pub mod sse;
 pub mod store;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// no other layer.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("macros", &[]),
     ("secret", &[]),
     ("sse", &["error"]),
     ("protocol", &["sse", "error"]),
@@ -18,7 +19,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("upstream", &["error", "secret", "context"]),
     ("config", &["error", "secret", "context", "protocol"]),
     ("store", &["error", "secret", "context", "protocol"]),
-    ("layer", &["body", "store", "context", "pricing", "protocol", "sse", "secret", "error"]),
+    ("record", &["body", "context", "protocol", "error"]),
+    (
+        "layer",
+        &["record", "body", "store", "context", "pricing", "protocol", "sse", "secret", "error"],
+    ),
 ];
 
 /// Sans-IO code knows neither bodies nor a runtime nor a clock.

@@ -47,7 +47,8 @@ pin_project! {
     /// A body whose frames are seen by an observer and pass unchanged.
     ///
     /// Whichever of the four ends comes first is told, once: see [`BodyEnd`]. Trailers count as a
-    /// declared end, because readers stop there.
+    /// declared end, because readers stop there. What is inside has ended by then: when the body is
+    /// dropped, `inner` is dropped first, so that an observer finds what those within have left.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicUsize, Ordering};
@@ -80,8 +81,9 @@ pin_project! {
     where
         O: Observe,
     {
+        // None only while it is dropped.
         #[pin]
-        inner: B,
+        inner: Option<B>,
         // None once the end has been told.
         observer: Option<O>,
     }
@@ -91,7 +93,9 @@ pin_project! {
         O: Observe,
     {
         fn drop(this: Pin<&mut Self>) {
-            end(this.project().observer, BodyEnd::Dropped);
+            let mut this = this.project();
+            this.inner.set(None);
+            end(this.observer, BodyEnd::Dropped);
         }
     }
 }
@@ -106,12 +110,12 @@ impl<B, O: Observe> ObserveBody<B, O> {
         if inner.is_end_stream() {
             end(&mut observer, BodyEnd::Declared);
         }
-        Self { inner, observer }
+        Self { inner: Some(inner), observer }
     }
 
     /// Passes `inner` on unseen, where only some of the bodies of one type are observed.
     pub fn unobserved(inner: B) -> Self {
-        Self { inner, observer: None }
+        Self { inner: Some(inner), observer: None }
     }
 }
 
@@ -123,8 +127,9 @@ impl<B: Body<Data = Bytes>, O: Observe> Body for ObserveBody<B, O> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let mut this = self.project();
-        let polled = ready!(this.inner.as_mut().poll_frame(cx));
+        let this = self.project();
+        let Some(mut inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
+        let polled = ready!(inner.as_mut().poll_frame(cx));
         match &polled {
             None => end(this.observer, BodyEnd::Complete),
             Some(Err(_)) => end(this.observer, BodyEnd::Failed),
@@ -132,7 +137,7 @@ impl<B: Body<Data = Bytes>, O: Observe> Body for ObserveBody<B, O> {
                 if let Some(observer) = this.observer {
                     show(observer, frame);
                 }
-                if frame.is_trailers() || this.inner.is_end_stream() {
+                if frame.is_trailers() || inner.is_end_stream() {
                     end(this.observer, BodyEnd::Declared);
                 }
             }
@@ -141,11 +146,11 @@ impl<B: Body<Data = Bytes>, O: Observe> Body for ObserveBody<B, O> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(SizeHint::default, Body::size_hint)
     }
 }
 
@@ -274,6 +279,22 @@ mod tests {
         step(&mut body);
         assert_eq!(Arc::strong_count(&log.0), 1);
         assert!(body.is_end_stream());
+    }
+
+    #[test]
+    fn a_body_that_is_dropped_ends_before_its_observer_is_told() {
+        struct Outer(Log);
+        impl Observe for Outer {
+            fn data(&mut self, _: &Bytes) {}
+            fn end(&mut self, end: BodyEnd) {
+                assert_eq!(self.0.ends(), [end]);
+            }
+        }
+        let (inner, log) = observed(Frames::new(["x", "y"]));
+        let mut body = ObserveBody::new(inner, Outer(log.clone()));
+        step(&mut body);
+        drop(body);
+        assert_eq!(log.ends(), [BodyEnd::Dropped]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
@@ -32,6 +33,10 @@ pub const MAX_ATTEMPTS: usize = 64;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
+    /// When it began.
+    pub started: Option<Instant>,
+    /// From its beginning until its status or its fault was known.
+    pub answered: Option<Duration>,
     /// Which channel.
     pub channel: Option<ChannelId>,
     /// The protocol that the upstream speaks.
@@ -60,12 +65,29 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    pub(super) fn begin() -> Self {
+        Self { started: Some(now()), ..Self::default() }
+    }
+
+    /// Notes the time once it is known how the attempt went.
+    pub(super) fn note_answer(&mut self) {
+        let known = self.status.is_some() || self.fault.is_some();
+        if let Some(started) = self.started.filter(|_| known && self.answered.is_none()) {
+            self.answered = Some(now().saturating_duration_since(started));
+        }
+    }
+
     /// Whether another attempt could follow, and elsewhere than this one. Where all that is left is
     /// another key of its channel, that is so only if the key is at fault.
     #[must_use]
     pub fn has_alternative(&self) -> bool {
         self.may_repeat && (self.more_channels || self.more_keys)
     }
+}
+
+/// The runtime's time, which tests hold still.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// Which attempt of its [`Exchange`](super::Exchange) a request makes; in its extensions.
@@ -107,6 +129,23 @@ impl ChannelId {
 mod tests {
     use super::*;
     use crate::context::Exchange;
+    use crate::protocol::model::FaultKind;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_the_first_answer_stays() {
+        let exchange = Exchange::default();
+        let id = exchange.begin_attempt(&mut http::Extensions::new());
+        let answered = || exchange.read(|facts| facts.attempts[0].answered);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        exchange.update_attempt(id, |attempt| attempt.more_keys = true);
+        assert_eq!(answered(), None);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        exchange.update_attempt(id, |attempt| attempt.status = Some(StatusCode::OK));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        exchange
+            .update_attempt(id, |attempt| attempt.fault = Some(Fault::gateway(FaultKind::Timeout)));
+        assert_eq!(answered(), Some(Duration::from_secs(2)));
+    }
 
     #[test]
     fn attempts_are_bounded() {

@@ -65,7 +65,7 @@ impl Exchange {
         let id = self.update(|facts| {
             let id = AttemptId::new(facts.attempts.len());
             if facts.attempts.len() < MAX_ATTEMPTS {
-                facts.attempts.push(Attempt::default());
+                facts.attempts.push(Attempt::begin());
             }
             id
         });
@@ -81,7 +81,12 @@ impl Exchange {
 
     /// Writes facts of an attempt; nothing happens beyond [`MAX_ATTEMPTS`].
     pub fn update_attempt(&self, id: AttemptId, update: impl FnOnce(&mut Attempt)) {
-        self.update(|facts| facts.attempts.get_mut(id.index()).map(update));
+        self.update(|facts| {
+            if let Some(attempt) = facts.attempts.get_mut(id.index()) {
+                update(attempt);
+                attempt.note_answer();
+            }
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, ExchangeFacts> {
@@ -108,6 +113,11 @@ pub struct ExchangeFacts {
     pub replayable: Option<bool>,
     /// Calls to upstreams, at most [`MAX_ATTEMPTS`].
     pub attempts: Vec<Attempt>,
+    /// The model that the answer names.
+    pub response_model: Option<Arc<str>>,
+    /// Whether the first meaningful event of the answer has passed, where [`Observed`] says that
+    /// somebody looks.
+    pub first_event: bool,
     /// Tokens spent, as far as known.
     pub usage: Option<Usage<'static>>,
     /// Why the answer ended.
@@ -185,6 +195,12 @@ impl Principal {
         self.models.as_ref().is_none_or(|models| models.iter().any(|m| m == model))
     }
 }
+
+/// In the extensions of a response: a layer inside reads what passes, and leaves tokens, model, stop
+/// and faults in the [`Exchange`] by the time its body has ended. Who is outside need not read the
+/// bytes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observed;
 
 /// Address of the peer, put into the extensions by the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,9 +7,11 @@
 mod attempt;
 mod connection;
 mod exchange;
+mod request_id;
 mod upstream;
 
 pub use attempt::{Attempt, AttemptId, ChannelId, MAX_ATTEMPTS};
 pub use connection::Connection;
-pub use exchange::{Exchange, ExchangeFacts, PeerAddr, Principal, RequestFacts};
+pub use exchange::{Exchange, ExchangeFacts, Observed, PeerAddr, Principal, RequestFacts};
+pub use request_id::{MAX_REQUEST_ID, RequestId};
 pub use upstream::{BadUpstream, KeyHeaders, ModelMap, Upstream, UpstreamKey};

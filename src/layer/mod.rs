@@ -1,8 +1,5 @@
 //! The layers, one folder each, all of the same shape.
 
-#[macro_use]
-mod macros;
-
 pub mod api_key_auth;
 pub mod catch_error;
 #[cfg(feature = "channel")]

@@ -92,6 +92,10 @@ where
         self.watch.settle(status, headers, data)
     }
 
+    pub(super) fn is_observing(&self) -> bool {
+        self.watch.is_observing()
+    }
+
     pub(super) fn into_body(self) -> ResponseBody<C> {
         ResponseBody { inner: Inner::Boxed { body: self.body }, held: self.held, watch: self.watch }
     }

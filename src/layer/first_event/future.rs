@@ -13,6 +13,7 @@ use tokio::time::Sleep;
 use super::body::{Hold, ResponseBody, kind_of};
 use super::layer::Config;
 use super::watch::{End, Watch};
+use crate::context::Observed;
 
 pin_project! {
     /// Response future of [`FirstEvent`](super::FirstEvent).
@@ -118,6 +119,9 @@ where
         if let Some(fault) = fault {
             self.parts.extensions.insert(fault);
         }
+        if self.hold.is_observing() {
+            self.parts.extensions.insert(Observed);
+        }
         Response::from_parts(self.parts, self.hold.into_body())
     }
 }
@@ -129,6 +133,9 @@ fn pass<C: Body>(mut response: Response<C>, mut watch: Box<Watch>) -> Response<R
     }
     if let Some(fault) = watch.fault() {
         response.extensions_mut().insert(fault);
+    }
+    if watch.is_observing() {
+        response.extensions_mut().insert(Observed);
     }
     response.map(|body| ResponseBody::passing(body, watch))
 }

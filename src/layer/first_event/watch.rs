@@ -10,7 +10,7 @@ use crate::context::{Attempt, AttemptId, Exchange};
 use crate::error::TransportKind;
 use crate::protocol::Protocol;
 use crate::protocol::classify::{Classify, Evidence};
-use crate::protocol::model::{Fault, FaultOrigin};
+use crate::protocol::model::{Fault, FaultOrigin, Usage};
 use crate::protocol::scan::Observer;
 
 /// Watches one attempt. Dropped before the answer has ended, it takes the client for gone.
@@ -28,6 +28,17 @@ pub(super) struct Watch {
     fault: Option<Fault>,
     /// Whether the exchange knows of the fault.
     published: bool,
+    /// Whether somebody reads this answer, and not another one in its place.
+    read: bool,
+    told: Told,
+}
+
+/// What the exchange knows of an answer that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Nothing,
+    FirstEvent,
+    All,
 }
 
 enum Reading {
@@ -68,6 +79,8 @@ impl Watch {
             ended: false,
             fault: None,
             published: false,
+            read: false,
+            told: Told::Nothing,
         }
     }
 
@@ -94,6 +107,11 @@ impl Watch {
             Reading::Events(_) | Reading::Document(_) => self.has_alternative(),
         };
         self.holding
+    }
+
+    /// Whether what is in the answer is left in the exchange.
+    pub(super) fn is_observing(&self) -> bool {
+        matches!(self.reading, Reading::Events(_) | Reading::Document(_))
     }
 
     /// Whether holding on would tell no more.
@@ -125,6 +143,9 @@ impl Watch {
         if let Reading::Events(scan) | Reading::Document(scan) = &mut self.reading {
             scan.finish();
             self.look();
+        }
+        if self.read {
+            self.tell();
         }
         let evidence = match end {
             End::Whole if self.is_complete() => return,
@@ -162,15 +183,40 @@ impl Watch {
         self.fault
     }
 
-    /// Somebody reads this answer: what is wrong inside of it is the exchange's fault too.
+    /// Somebody reads this answer: what is in it the exchange is to know, and what is wrong in it is
+    /// the exchange's fault too.
     pub(super) fn publish(&mut self) {
+        self.read = true;
+        self.tell();
         let Some(fault) = self.fault else { return };
-        let is_answer = matches!(self.reading, Reading::Events(_) | Reading::Document(_));
-        if is_answer && !std::mem::replace(&mut self.published, true) {
+        if self.is_observing() && !std::mem::replace(&mut self.published, true) {
             self.exchange.update(|facts| {
                 facts.fault.get_or_insert(fault);
             });
         }
+    }
+
+    /// Leaves in the exchange that the first event has passed, and at the end all that was seen.
+    fn tell(&mut self) {
+        let (Reading::Events(scan) | Reading::Document(scan)) = &self.reading else { return };
+        let observed = scan.observed();
+        let known = match (self.ended, observed.first_event) {
+            (true, _) => Told::All,
+            (false, true) => Told::FirstEvent,
+            (false, false) => Told::Nothing,
+        };
+        if known <= self.told {
+            return;
+        }
+        self.told = known;
+        self.exchange.update(|facts| {
+            facts.first_event |= observed.first_event;
+            if known == Told::All {
+                facts.usage = observed.usage.as_ref().map(Usage::counts).or(facts.usage.take());
+                facts.stop = observed.stop.or(facts.stop);
+                facts.response_model.clone_from(&observed.model);
+            }
+        });
     }
 
     /// Looks whether the answer says that something went wrong.

@@ -6,8 +6,8 @@ use crate::context::{AttemptId, Exchange};
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
 use crate::protocol::translate::StreamFacts;
 
-/// Where what is seen of a stream is written, at once: an outer layer reads it when its own body is
-/// dropped, which is before this one is.
+/// Where what is seen of a stream is written, at once: an outer layer may read it before this one's
+/// body is dropped.
 #[derive(Debug, Clone)]
 pub(super) struct Notes {
     pub(super) exchange: Exchange,

@@ -2,24 +2,19 @@
 //! all numbers of a snapshot belong together.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::Method;
-
-use super::clock::Clock;
 use super::histogram::Histogram;
-use super::names::{MAX_PATH, Named, cut, short_method, template};
-use super::record::{Live, Record};
+use super::names::{Named, template};
 use super::ring::Ring;
-use crate::protocol::Route;
 use crate::protocol::model::Usage;
+use crate::record::{Begun, Clock, Record};
 
 /// How many finished requests are kept.
 pub const MAX_RECENT: usize = 1000;
 
-/// How many failed requests are kept, with their bodies.
+/// How many failed requests are kept.
 pub const MAX_ERRORS: usize = 500;
 
 /// How many minutes of the time series are kept: a day.
@@ -36,28 +31,13 @@ pub const MAX_MODELS: usize = 256;
 pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) started: Duration,
-    next_id: AtomicU64,
     books: Mutex<Books>,
 }
 
 impl Shared {
     pub(super) fn new(clock: Clock) -> Self {
         let started = clock.now();
-        Self { clock, started, next_id: AtomicU64::new(1), books: Mutex::default() }
-    }
-
-    pub(super) fn begin(&self, method: &Method, path: &str, route: Option<Route>) -> Arc<Live> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let path = cut(path, MAX_PATH).to_owned();
-        let method = short_method(method);
-        let live = Arc::new(Live::new(id, self.clock.now(), method, path, route));
-        self.books().begin(live.clone());
-        live
-    }
-
-    pub(super) fn end(&self, record: Record, content: Option<String>) {
-        let (record, content) = (Arc::new(record), content.map(Arc::from));
-        self.books().end(record, content);
+        Self { clock, started, books: Mutex::default() }
     }
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
@@ -71,9 +51,9 @@ impl Shared {
 pub(super) struct Books {
     pub(super) requests: u64,
     /// As many as there are responses on their way: each goes out when its guard does.
-    pub(super) live: HashMap<u64, Arc<Live>>,
+    pub(super) live: HashMap<u64, Arc<Begun>>,
     pub(super) recent: Ring<Arc<Record>>,
-    pub(super) errors: Ring<Failure>,
+    pub(super) errors: Ring<Arc<Record>>,
     pub(super) minutes: Vec<Minute>,
     pub(super) paths: Named<PathTotals>,
     pub(super) models: Named<ModelTotals>,
@@ -111,13 +91,6 @@ impl Default for Books {
             duration: Histogram::default(),
         }
     }
-}
-
-/// A failed request and what the answer said.
-#[derive(Debug, Clone)]
-pub(super) struct Failure {
-    pub(super) record: Arc<Record>,
-    pub(super) content: Option<Arc<str>>,
 }
 
 /// Ended requests of one kind.
@@ -189,31 +162,31 @@ pub(super) struct Minute {
 }
 
 impl Books {
-    fn begin(&mut self, live: Arc<Live>) {
+    pub(super) fn begin(&mut self, live: Arc<Begun>) {
         self.requests += 1;
         if let Some(minute) = self.minute(live.started) {
             minute.requests += 1;
         }
-        self.live.insert(live.id, live);
+        self.live.insert(live.number, live);
     }
 
-    fn end(&mut self, record: Arc<Record>, content: Option<Arc<str>>) {
-        self.live.remove(&record.live.id);
+    pub(super) fn end(&mut self, record: Arc<Record>) {
+        self.live.remove(&record.begun.number);
         self.totals.add(&record);
         self.bytes_in += record.bytes_in();
-        self.cancelled += u64::from(record.cancelled);
+        self.cancelled += u64::from(record.cancelled());
         self.time(&record);
         self.classify(&record);
         self.name(&record);
         if record.failed() {
-            self.errors.push(Failure { record: record.clone(), content });
+            self.errors.push(record.clone());
         }
         self.recent.push(record);
     }
 
     fn time(&mut self, record: &Record) {
         let success_time = record.headers.filter(|time| !time.is_zero() && record.succeeded());
-        if let Some(minute) = self.minute(record.live.started) {
+        if let Some(minute) = self.minute(record.begun.started) {
             minute.totals.add(record);
             if let Some(time) = success_time {
                 minute.timed += 1;
@@ -244,15 +217,15 @@ impl Books {
         if let Some(fault) = record.fault {
             *self.faults.entry(fault.as_str()).or_default() += 1;
         }
-        if let Some(route) = record.live.route {
+        if let Some(route) = record.begun.route {
             self.protocols.entry(route.protocol.as_str()).or_default().add(record);
         }
     }
 
     fn name(&mut self, record: &Record) {
         let good = record.succeeded();
-        let path = record.live.route.and_then(template).unwrap_or(&record.live.path);
-        let path = self.paths.entry(path, good || record.live.route.is_some());
+        let path = record.begun.route.and_then(template).unwrap_or(&record.begun.path);
+        let path = self.paths.entry(path, good || record.begun.route.is_some());
         path.totals.add(record);
         if good {
             path.response_time += record.headers.unwrap_or_default();

@@ -1,12 +1,14 @@
 //! Failed requests, page by page: the shape of an older gateway's `GET /errors`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::counters::{Failure, Shared};
-use super::report::{TOP_PATHS, Window, millis, request_id, two_digits};
+use super::counters::Shared;
+use super::report::{TOP_PATHS, Window, millis, two_digits};
+use crate::record::Record;
 
 /// Which failed requests to list.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -95,13 +97,13 @@ pub struct ErrorStatistics {
 pub(super) fn errors(shared: &Shared, query: &ErrorsQuery) -> ErrorReport {
     let window = Window::new(query.start_time, query.end_time, shared.clock.now());
     let filter = query.path_filter.as_ref().map(|text| text.to_lowercase());
-    let wanted = |failure: &&Failure| {
-        let live = &failure.record.live;
+    let wanted = |record: &&Arc<Record>| {
+        let live = &record.begun;
         window.has(live.started)
             && filter.as_ref().is_none_or(|text| live.path.to_lowercase().contains(text))
     };
     let books = shared.books();
-    let found: Vec<Failure> = books.errors.iter().rev().filter(wanted).cloned().collect();
+    let found: Vec<Arc<Record>> = books.errors.iter().rev().filter(wanted).cloned().collect();
     let minutes = books.minutes.iter().filter(|minute| window.touches(minute));
     let (requests, failures) = minutes.fold((0, 0), |(requests, failures), minute| {
         (requests + minute.requests, failures + minute.totals.failures)
@@ -125,23 +127,22 @@ pub(super) fn errors(shared: &Shared, query: &ErrorsQuery) -> ErrorReport {
     }
 }
 
-fn entry(failure: &Failure) -> ErrorEntry {
-    let record = &failure.record;
+fn entry(record: &Arc<Record>) -> ErrorEntry {
     ErrorEntry {
-        request_id: request_id(&record.live),
-        path: record.live.path.clone(),
-        error: record.error.clone().unwrap_or_default(),
-        timestamp: record.live.started.as_secs_f64(),
-        formatted_time: utc(record.live.started),
+        request_id: record.begun.request_id.to_string(),
+        path: record.begun.path.to_string(),
+        error: record.error.as_deref().unwrap_or_default().to_owned(),
+        timestamp: record.begun.started.as_secs_f64(),
+        formatted_time: utc(record.begun.started),
         response_time: two_digits(millis(record.headers.unwrap_or_default())),
-        response_content: failure.content.as_deref().map(str::to_owned),
+        response_content: record.error_body.as_deref().map(str::to_owned),
     }
 }
 
-fn by_path(found: &[Failure]) -> BTreeMap<String, usize> {
+fn by_path(found: &[Arc<Record>]) -> BTreeMap<String, usize> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for failure in found {
-        *counts.entry(&failure.record.live.path).or_default() += 1;
+    for record in found {
+        *counts.entry(&record.begun.path).or_default() += 1;
     }
     let mut paths: Vec<_> = counts.into_iter().collect();
     // The sort is stable: equal counts stay in the order of their names.

@@ -1,19 +1,31 @@
 use std::sync::Arc;
 
+use http::HeaderMap;
+
 use super::counters::Shared;
 use super::errors::{ErrorReport, ErrorsQuery, errors};
 use super::report::report;
 use super::snapshot::{Snapshot, StatsQuery};
+use crate::record::{Begun, Clock, Record, Sink};
 
-/// Reads what a [`StatsLayer`](super::StatsLayer) counted. Cloning it clones the handle.
+/// The books of a [`StatsLayer`](super::StatsLayer), or of a
+/// [`RecordLayer`](crate::record::RecordLayer) that tells it. Cloning it clones the handle.
 #[derive(Debug, Clone)]
 pub struct Stats {
     shared: Arc<Shared>,
 }
 
 impl Stats {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    /// Empty books, by the system's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(Clock::system())
+    }
+
+    /// Empty books. The clock must be that of the layer.
+    #[must_use]
+    pub fn with_clock(clock: Clock) -> Self {
+        Self { shared: Arc::new(Shared::new(clock)) }
     }
 
     /// What was counted, with the default [`StatsQuery`]: the last hour where there is a window.
@@ -32,5 +44,23 @@ impl Stats {
     #[must_use]
     pub fn errors(&self, query: &ErrorsQuery) -> ErrorReport {
         errors(&self.shared, query)
+    }
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sink for Stats {
+    type Open = ();
+
+    fn begun(&self, begun: &Arc<Begun>, _: &mut HeaderMap) {
+        self.shared.books().begin(begun.clone());
+    }
+
+    fn ended(&self, (): (), record: &Arc<Record>) {
+        self.shared.books().end(record.clone());
     }
 }

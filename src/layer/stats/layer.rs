@@ -1,49 +1,50 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use tower_layer::Layer;
 
-use super::Stats;
-use super::clock::Clock;
-use super::counters::Shared;
-use super::service::StatsService;
+use super::{Stats, StatsService};
+use crate::record::{Clock, RecordLayer};
 
 /// Counts requests, bytes, times and tokens. See the [module docs](super).
 ///
 /// Clones count into the same books; two layers made by [`new`](Self::new) share nothing.
 #[derive(Debug, Clone)]
 pub struct StatsLayer {
-    shared: Arc<Shared>,
-    capture: bool,
+    record: RecordLayer<Stats>,
 }
 
 impl StatsLayer {
     /// Counts from now on, by the system's clock.
     #[must_use]
     pub fn new() -> Self {
-        Self { shared: Arc::new(Shared::new(Clock::system())), capture: false }
+        Self::by(Clock::system())
     }
 
     /// As [`new`](Self::new) with another clock: the time since the Unix epoch, which must not go
     /// back. For tests.
     #[must_use]
     pub fn with_clock(now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self { shared: Arc::new(Shared::new(Clock::new(now))), capture: false }
+        Self::by(Clock::new(now))
+    }
+
+    fn by(clock: Clock) -> Self {
+        Self { record: RecordLayer::with_clock(Stats::with_clock(clock.clone()), clock) }
     }
 
     /// Keeps the beginning of the bodies of error answers, up to
-    /// [`MAX_ERROR_BODY`](super::MAX_ERROR_BODY) each, for whoever reads the snapshot. Default
-    /// false: an upstream may repeat in them what it was asked, and part of the key it was given.
+    /// [`MAX_ERROR_BODY`](crate::record::MAX_ERROR_BODY) each, for whoever reads the snapshot.
+    /// Default false: an upstream may repeat in them what it was asked, and part of the key it was
+    /// given.
     #[must_use]
     pub fn capture_error_bodies(mut self, yes: bool) -> Self {
-        self.capture = yes;
+        self.record = self.record.error_bodies(yes);
         self
     }
 
     /// The handle that reads what was counted.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::new(self.shared.clone())
+        self.record.sink().clone()
     }
 }
 
@@ -57,6 +58,6 @@ impl<S> Layer<S> for StatsLayer {
     type Service = StatsService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        StatsService::new(inner, self.shared.clone(), self.capture)
+        self.record.layer(inner)
     }
 }

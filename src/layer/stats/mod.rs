@@ -36,20 +36,19 @@
 //! status below 400 and no error within; it failed with another one, a broken answer, or none. A
 //! client who leaves is no failure.
 //!
-//! Tokens come from the [`Exchange`](crate::context::Exchange) where an inner layer left them
-//! there, else from the bytes of the answer, by
-//! [`protocol::scan`](crate::protocol::scan). Where neither says it, as in an encoded answer, they
-//! are unknown, not 0. The model is the one asked of the upstream, else of the gateway, else the
-//! one that answers.
+//! Where tokens and models come from, [`record`](crate::record) tells: this layer is one of its
+//! sinks, and [`Stats`] may stand beside others in one
+//! [`RecordLayer`](crate::record::RecordLayer).
 //!
 //! # Limits
 //!
 //! | What | Limit |
 //! |---|---|
 //! | finished requests | [`MAX_RECENT`] |
-//! | failed ones; of their bodies, where asked for | [`MAX_ERRORS`]; [`MAX_ERROR_BODY`] each |
+//! | failed ones | [`MAX_ERRORS`] |
+//! | of the body of each of both, where asked for | [`MAX_ERROR_BODY`](crate::record::MAX_ERROR_BODY) |
 //! | paths, models | [`MAX_PATHS`], [`MAX_MODELS`]; all others together as [`OTHER`] |
-//! | length of a path, of a model's name | [`MAX_PATH`], [`MAX_MODEL`] |
+//! | length of a path, of a model's name | [`MAX_PATH`](crate::record::MAX_PATH), [`MAX_MODEL`](crate::record::MAX_MODEL) |
 //! | minutes of the time series | [`MAX_MINUTES`] |
 //!
 //! A path or a model gets an entry of its own only by a request that succeeded. No query, no
@@ -58,44 +57,38 @@
 //!
 //! # Order
 //!
-//! Outermost, so that refusals of other layers count. It puts the
-//! [`Exchange`](crate::context::Exchange) into the request.
+//! Outermost, so that refusals of other layers count.
 //!
 //! # Buffering, Cancellation, Errors
 //!
-//! Nothing is held back. What is read out of passing bytes is bounded. Dropping the future or the
-//! body is an end like any other. Errors are those of the inner service.
+//! As those of [`record`](crate::record): nothing is held back, dropping is an end like any other,
+//! errors are those of the inner service.
 
-mod capture;
-mod clock;
 mod counters;
 mod errors;
-mod future;
 mod handle;
 mod histogram;
 mod layer;
 mod names;
-mod observe;
-mod record;
 mod report;
 mod ring;
-mod service;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub use capture::MAX_ERROR_BODY;
 pub use counters::{MAX_ERRORS, MAX_MINUTES, MAX_MODELS, MAX_PATHS, MAX_RECENT};
 pub use errors::{ErrorEntry, ErrorReport, ErrorStatistics, ErrorsQuery, Pagination};
-pub use future::ResponseFuture;
 pub use handle::Stats;
 pub use histogram::Percentiles;
 pub use layer::StatsLayer;
-pub use names::{MAX_MODEL, MAX_PATH, OTHER};
-pub use observe::{RequestObserver, ResponseObserver};
+pub use names::OTHER;
 pub use report::STALE_AFTER;
-pub use service::StatsService;
 pub use snapshot::{
     CountStats, Latency, ModelStats, PathStats, Performance, Point, RequestStats, Snapshot,
     StatsQuery, Summary, TimeSeries, TokenStats, TotalStats,
 };
+
+use crate::record::RecordService;
+
+/// Middleware of [`StatsLayer`].
+pub type StatsService<S> = RecordService<S, Stats>;

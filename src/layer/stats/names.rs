@@ -1,36 +1,11 @@
-//! Names from outside, cut and bounded.
+//! Names from outside, bounded.
 
 use std::collections::HashMap;
 
-use http::Method;
-
 use crate::protocol::{Operation, Protocol, Route};
-
-/// Longest path that is kept, in bytes.
-pub const MAX_PATH: usize = 256;
-
-/// Longest name of a model that is kept, in bytes.
-pub const MAX_MODEL: usize = 128;
-
-/// Longest method that is kept, in bytes. Those of the standard are shorter, but callers may
-/// invent their own.
-const MAX_METHOD: usize = 32;
 
 /// Where everything beyond a limit is counted together.
 pub const OTHER: &str = "other";
-
-/// `text` up to `limit` bytes, on a character.
-pub(super) fn cut(text: &str, limit: usize) -> &str {
-    let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    text.get(..end.unwrap_or(0)).unwrap_or_default()
-}
-
-pub(super) fn short_method(method: &Method) -> Method {
-    match method.as_str() {
-        name if name.len() > MAX_METHOD => cut(name, MAX_METHOD).parse().unwrap_or_default(),
-        _ => method.clone(),
-    }
-}
 
 /// One name for all paths of a route, where there is one: a model in the path is no path of its own.
 pub(super) fn template(route: Route) -> Option<&'static str> {
@@ -84,14 +59,6 @@ impl<T: Default> Named<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cuts_fall_on_characters() {
-        assert_eq!(cut("aéz", 2), "a");
-        assert_eq!(cut("aéz", 3), "aé");
-        assert_eq!(cut("aéz", 9), "aéz");
-        assert_eq!(cut("", 0), "");
-    }
 
     #[test]
     fn names_are_bounded() {

@@ -1,20 +1,17 @@
 //! From the books to a snapshot.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::counters::{
-    Books, Failure, Minute, ModelTotals, PathTotals, Shared, TokenTotals, Totals,
-};
+use super::counters::{Books, Minute, ModelTotals, PathTotals, Shared, TokenTotals, Totals};
 use super::histogram::Percentiles;
-use super::record::{Live, Record};
 use super::snapshot::{
     CountStats, Latency, ModelStats, PathStats, Performance, Point, RequestStats, Snapshot,
     StatsQuery, Summary, TimeSeries, TokenStats, TotalStats,
 };
 use crate::protocol::model::{FaultKind, Usage};
+use crate::record::{Begun, Record};
 
 /// How long nothing may move in a request before it counts as stale: 300 s.
 pub const STALE_AFTER: Duration = Duration::from_secs(300);
@@ -27,9 +24,8 @@ pub(super) const TOP_PATHS: usize = 10;
 
 /// What is copied while the books are held; it is put into form after that.
 struct Copied {
-    live: Vec<Arc<Live>>,
+    live: Vec<Arc<Begun>>,
     recent: Vec<Arc<Record>>,
-    contents: HashMap<u64, Arc<str>>,
 }
 
 /// Unix seconds, both ends included.
@@ -92,15 +88,10 @@ pub(super) fn report(shared: &Shared, query: &StatsQuery) -> Snapshot {
 }
 
 fn copy(books: &Books, window: Window) -> Copied {
-    let within = |live: &Live| window.has(live.started);
+    let within = |live: &Begun| window.has(live.started);
     Copied {
         live: books.live.values().filter(|live| within(live)).cloned().collect(),
-        recent: books.recent.iter().filter(|record| within(&record.live)).cloned().collect(),
-        contents: books
-            .errors
-            .iter()
-            .filter_map(|Failure { record, content }| Some((record.live.id, content.clone()?)))
-            .collect(),
+        recent: books.recent.iter().filter(|record| within(&record.begun)).cloned().collect(),
     }
 }
 
@@ -191,30 +182,30 @@ fn tokens(totals: &TokenTotals) -> TokenStats {
 
 /// The last `limit` requests, oldest first.
 fn requests(copied: &Copied, limit: i64, now: Duration) -> Vec<RequestStats> {
-    let ended = copied.recent.iter().map(|record| (&record.live, Some(record)));
+    let ended = copied.recent.iter().map(|record| (&record.begun, Some(record)));
     let mut all: Vec<_> = copied.live.iter().map(|live| (live, None)).chain(ended).collect();
-    all.sort_unstable_by_key(|(live, _)| (live.started, live.id));
+    all.sort_unstable_by_key(|(live, _)| (live.started, live.number));
     let keep = usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(all.len());
     let skip = all.len().saturating_sub(keep);
     all.into_iter()
         .skip(skip)
         .map(|(live, record)| match record {
             None => pending(live, now),
-            Some(record) => ended_request(record, copied.contents.get(&live.id)),
+            Some(record) => ended_request(record),
         })
         .collect()
 }
 
-fn pending(live: &Live, now: Duration) -> RequestStats {
+fn pending(live: &Begun, now: Duration) -> RequestStats {
     RequestStats {
-        request_id: request_id(live),
-        path: live.path.clone(),
+        request_id: live.request_id.to_string(),
+        path: live.path.to_string(),
         method: live.method.to_string(),
         status: if live.silent(now) > STALE_AFTER { "stale" } else { "pending" },
         status_code: None,
         status_code_raw: None,
-        bytes: live.bytes_out.load(Ordering::Relaxed),
-        request_bytes: live.bytes_in.load(Ordering::Relaxed),
+        bytes: live.bytes_out(),
+        request_bytes: live.bytes_in(),
         response_time: 0.0,
         timestamp: live.started.as_secs_f64(),
         duration_ms: None,
@@ -231,12 +222,12 @@ fn pending(live: &Live, now: Duration) -> RequestStats {
     }
 }
 
-fn ended_request(record: &Record, content: Option<&Arc<str>>) -> RequestStats {
+fn ended_request(record: &Record) -> RequestStats {
     let status_code = record.status.map(|status| status.as_u16());
     RequestStats {
         status: match record {
             _ if record.failed() => "error",
-            _ if record.cancelled => "cancelled",
+            _ if record.cancelled() => "cancelled",
             _ => "completed",
         },
         status_code,
@@ -246,18 +237,14 @@ fn ended_request(record: &Record, content: Option<&Arc<str>>) -> RequestStats {
         first_event_ms: record.first_event.map(millis),
         model: record.model.as_deref().map(str::to_owned),
         principal: record.principal.as_ref().map(|principal| principal.id().to_owned()),
-        attempts: Some(record.attempts).filter(|attempts| *attempts > 0),
+        attempts: Some(record.attempts.len()).filter(|attempts| *attempts > 0),
         input_tokens: record.usage.as_ref().map(Usage::input_total),
         output_tokens: record.usage.as_ref().map(Usage::output_total),
         fault: record.fault.map(FaultKind::as_str),
-        error: record.error.clone(),
-        response_content: content.map(ToString::to_string),
-        ..pending(&record.live, Duration::ZERO)
+        error: record.error.as_deref().map(str::to_owned),
+        response_content: record.error_body.as_deref().map(str::to_owned),
+        ..pending(&record.begun, Duration::ZERO)
     }
-}
-
-pub(super) fn request_id(live: &Live) -> String {
-    format!("{}-{}", live.started.as_millis(), live.id)
 }
 
 pub(super) fn millis(time: Duration) -> f64 {

@@ -139,9 +139,9 @@ pub struct PathStats {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RequestStats {
-    /// Milliseconds of its start, and a number of its own.
+    /// Its [`RequestId`](crate::context::RequestId).
     pub request_id: String,
-    /// Without the query, at most [`MAX_PATH`](super::MAX_PATH) bytes.
+    /// Without the query, at most [`MAX_PATH`](crate::record::MAX_PATH) bytes.
     pub path: String,
     /// The method.
     pub method: String,

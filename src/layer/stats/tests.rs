@@ -18,6 +18,7 @@ use crate::body::ObserveBody;
 use crate::context::{Exchange, Principal, RequestFacts};
 use crate::protocol::Protocol;
 use crate::protocol::model::{Fault, FaultKind, Usage};
+use crate::record::{MAX_MODEL, MAX_PATH, RecordBody, RequestObserver};
 use crate::test_helpers::{Frames, Step, step, steps};
 
 /// A clock that a test moves.
@@ -59,7 +60,7 @@ where
     }
 }
 
-type Watched = ObserveBody<Frames, ResponseObserver>;
+type Watched = RecordBody<Frames, Stats>;
 
 fn now<F: Future>(future: F) -> F::Output {
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -316,7 +317,9 @@ fn rings_forget_the_oldest() {
     assert_eq!(snapshot.summary.failed_requests, (MAX_RECENT + 5) as u64);
     assert_eq!(snapshot.recent_requests.len(), MAX_RECENT);
     let with_body = snapshot.recent_requests.iter().filter(|r| r.response_content.is_some());
-    assert_eq!(with_body.count(), MAX_ERRORS);
+    assert_eq!(with_body.count(), MAX_RECENT);
+    let errors = ErrorsQuery { limit: usize::MAX, ..ErrorsQuery::default() };
+    assert_eq!(layer.stats().errors(&errors).errors.len(), MAX_ERRORS);
     assert_eq!(layer.stats().snapshot().recent_requests.len(), 100);
 }
 
