@@ -11,6 +11,7 @@
 //! | Layer | Does |
 //! |---|---|
 //! | [`StatsLayer`] | counts, times, reads the usage out of passing bytes |
+//! | `OtelLayer` (feature `otel`) | spans, metrics and trace context for OpenTelemetry |
 //! | [`ApiKeyAuthLayer`] | who calls; strips the caller's key |
 //! | `LimitLayer` (feature `limit`) | requests at once, their rate and their size |
 //! | [`SystemPromptLayer`] | splices the system prompt of whatever protocol is spoken |
@@ -57,9 +58,9 @@
 //! # Features
 //!
 //! None by default. `upstream`: `HttpUpstream`, a pooled client. `key-pool`, `channel`, `session`,
-//! `limit`: the layer of that name. `failover`: `FailoverLayer` and `FirstEventLayer`. `config`: the
-//! file of channels. `decompress`: bodies in gzip, deflate, br and zstd are read where a layer must
-//! see them; without it they are refused. `full`: all.
+//! `limit`, `otel`: the layer of that name. `failover`: `FailoverLayer` and `FirstEventLayer`.
+//! `config`: the file of channels. `decompress`: bodies in gzip, deflate, br and zstd are read where a
+//! layer must see them; without it they are refused. `full`: all.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[macro_use]
@@ -108,6 +109,8 @@ pub use layer::hop_by_hop::HopByHopFilterLayer;
 pub use layer::key_pool::KeyPoolLayer;
 #[cfg(feature = "limit")]
 pub use layer::limit::LimitLayer;
+#[cfg(feature = "otel")]
+pub use layer::otel::OtelLayer;
 pub use layer::provider_translate::ProviderTranslateLayer;
 #[cfg(feature = "session")]
 pub use layer::session::SessionLayer;

@@ -8,7 +8,7 @@ use tower_llm_gateway::body::{Collect, GuardBody, RewriteBody};
 use tower_llm_gateway::context::{Exchange, Principal, Upstream};
 use tower_llm_gateway::layer::{
     api_key_auth::ApiKeyAuth, catch_error::CatchError, channel, failover,
-    hop_by_hop::HopByHopFilter, key_pool, limit, provider_translate, stats, system_prompt,
+    hop_by_hop::HopByHopFilter, key_pool, limit, otel, provider_translate, stats, system_prompt,
 };
 use tower_llm_gateway::protocol::report::TranslationReport;
 use tower_llm_gateway::protocol::translate::Transcoder;
@@ -29,6 +29,7 @@ fn layers_and_services() {
     service::<HopByHopFilterLayer>();
     service::<KeyPoolLayer>();
     service::<LimitLayer>();
+    service::<OtelLayer>();
     service::<ProviderTranslateLayer>();
     service::<StatsLayer>();
     service::<SystemPromptLayer>();
@@ -41,6 +42,8 @@ fn layers_and_services() {
     service::<key_pool::KeyPool>();
     service::<key_pool::KeyPools>();
     service::<limit::Limit<()>>();
+    service::<otel::OtelService<()>>();
+    service::<otel::Otel>();
     service::<provider_translate::ProviderTranslate<()>>();
     service::<stats::StatsService<()>>();
     service::<system_prompt::SystemPrompt<()>>();
@@ -66,6 +69,7 @@ fn values() {
     value::<Transcoder>();
     value::<TranslationReport>();
     value::<stats::Stats>();
+    value::<otel::Open>();
     value::<key_pool::Lease>();
     value::<channel::Channels>();
     value::<channel::Channel>();

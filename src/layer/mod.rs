@@ -13,6 +13,8 @@ pub mod hop_by_hop;
 pub mod key_pool;
 #[cfg(feature = "limit")]
 pub mod limit;
+#[cfg(feature = "otel")]
+pub mod otel;
 pub mod provider_translate;
 #[cfg(feature = "session")]
 pub mod session;

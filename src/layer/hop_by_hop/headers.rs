@@ -24,10 +24,10 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 
 /// Fields that are never of one connection: they stay even where `Connection` names them.
 ///
-/// They say what the content is, where it goes, who sends it and through whom it came. RFC 9110
-/// §7.6.1 forbids senders to name such fields; a caller who does so wants to make a proxy forget
-/// them.
-pub const END_TO_END: [&str; 20] = [
+/// They say what the content is, where it goes, who sends it, through whom it came and to which
+/// trace it belongs. RFC 9110 §7.6.1 forbids senders to name such fields; a caller who does so wants
+/// to make a proxy forget them.
+pub const END_TO_END: [&str; 22] = [
     "api-key",
     "authorization",
     "cache-control",
@@ -40,6 +40,8 @@ pub const END_TO_END: [&str; 20] = [
     "forwarded",
     "host",
     "set-cookie",
+    "traceparent",
+    "tracestate",
     "vary",
     "www-authenticate",
     "x-api-key",

@@ -1,0 +1,166 @@
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use opentelemetry::InstrumentationScope;
+use opentelemetry::global::{self, BoxedSpan, BoxedTracer};
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{Span, Tracer, TracerProvider};
+use tokio::time::Instant;
+use tower_layer::Layer;
+
+use super::metrics::Metrics;
+use super::propagation::Propagation;
+use super::spans::{self, Times};
+use super::{OtelService, SCHEMA_URL, SCOPE, names};
+use crate::record::{Begun, Record, RecordLayer, Sink};
+
+/// Tells OpenTelemetry of every request. See the [module docs](super).
+#[derive(Debug, Clone)]
+pub struct OtelLayer {
+    record: RecordLayer<Otel>,
+}
+
+impl OtelLayer {
+    /// Spans and metrics go to the providers that are set globally at this moment, traces come and
+    /// go by the propagator that is set globally at any moment.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { record: RecordLayer::new(Otel::new()) }
+    }
+
+    /// Spans go there.
+    #[must_use]
+    pub fn with_tracer_provider<P, T, S>(self, provider: &P) -> Self
+    where
+        P: TracerProvider<Tracer = T>,
+        T: Tracer<Span = S> + Send + Sync + 'static,
+        S: Span + Send + Sync + 'static,
+    {
+        let tracer = BoxedTracer::new(Box::new(provider.tracer_with_scope(scope())));
+        self.with(|otel| otel.tracer = Arc::new(tracer))
+    }
+
+    /// Metrics go there.
+    #[must_use]
+    pub fn with_meter_provider(self, provider: &(impl MeterProvider + ?Sized)) -> Self {
+        let metrics = Metrics::new(&provider.meter_with_scope(scope()));
+        self.with(|otel| otel.metrics = Arc::new(metrics))
+    }
+
+    /// Traces come and go so, whatever is set globally.
+    #[must_use]
+    pub fn with_propagator(
+        self,
+        propagator: impl TextMapPropagator + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|otel| otel.propagation.propagator = Some(Arc::new(propagator)))
+    }
+
+    /// Whether the caller's baggage goes on to the upstream. Default false: it may say anything,
+    /// and the upstream is somebody else's.
+    #[must_use]
+    pub fn forward_baggage(self, yes: bool) -> Self {
+        self.with(|otel| otel.propagation.baggage = yes)
+    }
+
+    /// Whether spans name the principal, as `enduser.id`. Default false: who asked is nobody's
+    /// business but the host's, and traces are read by many.
+    #[must_use]
+    pub fn principals(self, yes: bool) -> Self {
+        self.with(|otel| otel.principals = yes)
+    }
+
+    /// The sink alone, for a [`RecordLayer`] that has others too.
+    #[must_use]
+    pub fn otel(&self) -> Otel {
+        self.record.sink().clone()
+    }
+
+    fn with(self, change: impl FnOnce(&mut Otel)) -> Self {
+        let mut otel = self.otel();
+        change(&mut otel);
+        Self { record: RecordLayer::new(otel) }
+    }
+}
+
+impl Default for OtelLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> Layer<S> for OtelLayer {
+    type Service = OtelService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        self.record.layer(inner)
+    }
+}
+
+/// The sink of an [`OtelLayer`]. Clones tell the same providers.
+#[derive(Debug, Clone)]
+pub struct Otel {
+    tracer: Arc<BoxedTracer>,
+    metrics: Arc<Metrics>,
+    propagation: Propagation,
+    principals: bool,
+}
+
+impl Otel {
+    fn new() -> Self {
+        Self {
+            tracer: Arc::new(global::tracer_with_scope(scope())),
+            metrics: Arc::new(Metrics::new(&global::meter_with_scope(scope()))),
+            propagation: Propagation::default(),
+            principals: false,
+        }
+    }
+}
+
+/// A request under way.
+pub struct Open {
+    span: BoxedSpan,
+    operation: Option<&'static str>,
+    began: std::time::Instant,
+}
+
+impl Sink for Otel {
+    type Open = Open;
+
+    fn begun(&self, begun: &Arc<Begun>, headers: &mut HeaderMap) -> Open {
+        let operation = begun.route.and_then(|route| names::operation(route, &begun.path));
+        let caller = self.propagation.extract(headers);
+        let span = spans::begin(&self.tracer, begun, operation, &caller);
+        self.propagation.inject(&caller, span.span_context(), headers);
+        // The clock of the attempts' marks.
+        Open { span, operation, began: Instant::now().into_std() }
+    }
+
+    fn ended(&self, open: Open, record: &Arc<Record>) {
+        let Open { mut span, operation, began } = open;
+        let times = Times::new(began, record);
+        spans::attempts(&self.tracer, &span, operation, times, record);
+        spans::end(&mut span, operation, self.principals, record);
+        let protocol = record.upstream_protocol.or(record.client_protocol());
+        if let Some((operation, protocol)) = operation.zip(protocol) {
+            let provider = names::provider(protocol);
+            let waited = spans::waited(began, record);
+            self.metrics.record(operation, provider, waited, record);
+        }
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").field("operation", &self.operation).finish_non_exhaustive()
+    }
+}
+
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(SCOPE)
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(SCHEMA_URL)
+        .build()
+}
