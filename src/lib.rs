@@ -43,6 +43,7 @@
 //! pricing    what tokens cost
 //! protocol   what the wire formats mean: readers, writers, the hub model. Sans-IO
 //! sse        bytes to events to bytes. Sans-IO
+//! redact     what of headers, URLs, bodies and texts may be shown
 //! secret, error
 //! ```
 //!
@@ -75,6 +76,7 @@ pub mod layer;
 pub mod pricing;
 pub mod protocol;
 pub mod record;
+pub mod redact;
 pub mod secret;
 pub mod sse;
 pub mod store;

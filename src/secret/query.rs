@@ -4,6 +4,7 @@ use http::uri::{PathAndQuery, Uri};
 use percent_encoding::percent_decode_str;
 
 use super::Secret;
+use super::names::KEY_PARAMETER;
 
 /// The first key that is not empty, percent-decoded; a `+` is a plus.
 pub(crate) fn find_key(uri: &Uri) -> Option<Secret> {
@@ -35,7 +36,7 @@ fn parameters(uri: &Uri) -> impl Iterator<Item = &str> {
 /// decode it.
 fn key_parameter(parameter: &str) -> Option<Secret> {
     let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-    if !percent_decode_str(name).eq(*b"key") {
+    if !percent_decode_str(name).eq(KEY_PARAMETER.bytes()) {
         return None;
     }
     // What is no text is nobody's key, but it is one.

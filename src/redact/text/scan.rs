@@ -1,0 +1,207 @@
+//! The pass over a text.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use memchr::memmem;
+
+use super::{is_masks, keys, named};
+use crate::redact::{HIDDEN, cover};
+
+/// What must not be seen, and what stands there instead.
+pub(super) struct Found<'t> {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) instead: Cow<'t, str>,
+}
+
+/// Goes over the text once. Whatever looks ahead either goes on behind what it saw or has looked
+/// at a bounded number of bytes.
+pub(super) struct Scan<'t> {
+    text: &'t str,
+    at: usize,
+    no_jwt_before: usize,
+}
+
+/// Most bytes looked at for the `@` of a URL.
+const MAX_USERINFO: usize = 1024;
+
+/// Most bytes of a Basic credential that are decoded; what is longer is one.
+const MAX_BASIC: usize = 4096;
+
+impl<'t> Scan<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, at: 0, no_jwt_before: 0 }
+    }
+
+    fn covered(&self, range: Range<usize>) -> Found<'t> {
+        let instead = cover(&self.text[range.clone()]);
+        Found { start: range.start, end: range.end, instead }
+    }
+
+    fn hidden(range: Range<usize>) -> Found<'t> {
+        Found { start: range.start, end: range.end, instead: Cow::Borrowed(HIDDEN) }
+    }
+
+    /// `scheme://user:password@`, or the value of a name.
+    fn separator(&self) -> Option<Found<'t>> {
+        if let Some(range) = userinfo(self.text, self.at) {
+            return Some(Self::hidden(range));
+        }
+        let range = named::value(self.text, self.at)?;
+        let instead = super::named_value(&self.text[range.clone()]);
+        Some(Found { start: range.start, end: range.end, instead })
+    }
+
+    fn key(&mut self) -> Option<Found<'t>> {
+        let text = self.text.as_bytes();
+        let end = keys::key(text, self.at)
+            .or_else(|| keys::jwt(text, self.at, &mut self.no_jwt_before))?;
+        Some(self.covered(self.at..end))
+    }
+
+    /// `Bearer …`, `Basic …`.
+    fn scheme(&self) -> Option<Found<'t>> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let is = |scheme: &[u8]| {
+            rest.get(..scheme.len()).is_some_and(|b| b.eq_ignore_ascii_case(scheme))
+        };
+        let (length, basic) = match rest.first()? {
+            b'b' | b'B' if is(b"bearer") => (6, false),
+            b'b' | b'B' if is(b"basic") => (5, true),
+            _ => return None,
+        };
+        let space = space(&rest[length..])?;
+        let start = self.at + length + space;
+        let text = self.text.as_bytes();
+        let run = text[start..].iter().take_while(|byte| is_masks(**byte)).count();
+        let token = self.text[start..start + run].trim_end_matches('.');
+        let range = start..start + token.len();
+        // `Bearer realm="…"` is a challenge.
+        let challenge = token.ends_with('=') && text.get(range.end) == Some(&b'"');
+        let credential = if basic { is_basic(token) } else { is_bearer(token) };
+        (credential && !challenge).then(|| {
+            let instead = if super::is_masked(token) { token.into() } else { cover(token) };
+            Found { start: range.start, end: range.end, instead }
+        })
+    }
+
+    /// What stands in a PEM block of a private key.
+    fn private_key(&self) -> Option<Found<'t>> {
+        const LONGEST_TITLE: usize = 64;
+        let rest = self.text.as_bytes()[self.at..].strip_prefix(b"-----BEGIN ")?;
+        let title = &rest[..rest.len().min(LONGEST_TITLE)];
+        let title = memmem::find(title, b"PRIVATE KEY-----")? + b"PRIVATE KEY-----".len();
+        let start = self.at + b"-----BEGIN ".len() + title;
+        let end = memmem::find(&self.text.as_bytes()[start..], b"-----END");
+        let end = end.map_or(self.text.len(), |at| start + at);
+        Some(Self::hidden(start..end)).filter(|found| found.start < found.end)
+    }
+}
+
+impl<'t> Iterator for Scan<'t> {
+    type Item = Found<'t>;
+
+    fn next(&mut self) -> Option<Found<'t>> {
+        while let Some(byte) = self.text.as_bytes().get(self.at) {
+            let found = match byte {
+                b':' | b'=' | b'%' => self.separator(),
+                b'-' => self.private_key(),
+                _ if byte.is_ascii_alphanumeric() && starts(self.text.as_bytes(), self.at) => {
+                    self.key().or_else(|| self.scheme())
+                }
+                _ => None,
+            };
+            let Some(found) = found else {
+                self.at += 1;
+                continue;
+            };
+            self.at = found.end;
+            if self.text[found.start..found.end] != *found.instead {
+                return Some(found);
+            }
+        }
+        None
+    }
+}
+
+/// White space between a scheme and its credential, also in a query.
+fn space(text: &[u8]) -> Option<usize> {
+    const MOST: usize = 4;
+    if text.starts_with(b"%20") {
+        return Some(3);
+    }
+    let spaces = text.iter().take(MOST).take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    match spaces {
+        0 => text.starts_with(b"+").then_some(1),
+        spaces => Some(spaces),
+    }
+}
+
+/// The name and password before the `@` of the URL whose `://` stands at `at`.
+pub(crate) fn userinfo(text: &str, at: usize) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
+    let before = bytes.get(at.checked_sub(1)?)?;
+    if !bytes[at..].starts_with(b"://") || !before.is_ascii_alphanumeric() {
+        return None;
+    }
+    let start = at + 3;
+    let rest = &bytes[start..bytes.len().min(start + MAX_USERINFO)];
+    let url = rest.iter().position(|byte| is_no_url(*byte)).unwrap_or(rest.len());
+    let slash = rest[..url].iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    let authority = &rest[..slash.unwrap_or(url)];
+    // A password that should have been encoded may hold a slash: what then stands for the port
+    // is none.
+    let broken = authority.first() != Some(&b'[')
+        && memchr::memrchr(b':', authority)
+            .is_some_and(|colon| !authority[colon + 1..].iter().all(u8::is_ascii_digit));
+    let end = match memchr::memrchr(b'@', authority) {
+        Some(end) => end,
+        None if broken => memchr::memchr(b'@', &rest[..url])?,
+        None => return None,
+    };
+    Some(start..start + end)
+}
+
+fn is_no_url(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'`')
+}
+
+/// Whether a word begins at `at`: behind no letter or digit, unless that belongs to an escape.
+/// The shown end of a masked secret is no beginning.
+pub(super) fn starts(text: &[u8], at: usize) -> bool {
+    match text[..at] {
+        [] => true,
+        [.., b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => true,
+        [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
+        [.., b'\\', b'u', b'0', b'0', a, b] => a.is_ascii_hexdigit() && b.is_ascii_hexdigit(),
+        [.., last] => !last.is_ascii_alphanumeric() && !behind_mask(text, at),
+    }
+}
+
+/// Whether the shown end of a masked secret begins at `at`.
+pub(super) fn behind_mask(text: &[u8], at: usize) -> bool {
+    let Some(from) = at.checked_sub(11) else { return false };
+    text[..at].ends_with(HIDDEN.as_bytes())
+        && text[from..from + 8].iter().all(|byte| keys::is_token(*byte))
+}
+
+/// Prose goes on behind "Bearer" with a word; a credential has more than letters or is long.
+fn is_bearer(token: &str) -> bool {
+    const LONGEST_WORD: usize = 20;
+    const LEAST: usize = 6;
+    token.len() >= LEAST
+        && (token.len() > LONGEST_WORD || !token.bytes().all(|b| b.is_ascii_alphabetic()))
+}
+
+/// A name and a password with a colon between, in base64.
+fn is_basic(token: &str) -> bool {
+    let token = token.trim_end_matches('=');
+    if token.len() > MAX_BASIC {
+        return true;
+    }
+    let whole = &token[..token.len() - token.len() % 4];
+    super::is_masked(token) || STANDARD_NO_PAD.decode(whole).is_ok_and(|text| text.contains(&b':'))
+}
