@@ -1,5 +1,5 @@
-use http::HeaderMap;
 use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue};
 
 /// Media type of server-sent events.
 pub const EVENT_STREAM: &str = "text/event-stream";
@@ -27,6 +27,17 @@ pub fn drop_body_headers(headers: &mut HeaderMap) {
     }
 }
 
+/// The body has changed and is so many bytes long now: drops the headers that no longer hold, and
+/// says the new length where one was said.
+pub fn change_body(headers: &mut HeaderMap, length: usize) {
+    let had_length = headers.contains_key(header::CONTENT_LENGTH);
+    drop_body_headers(headers);
+    // Without one the body is framed otherwise, and two framings would contradict each other.
+    if had_length {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}
+
 /// Whether a body is compressed or otherwise encoded, and so cannot be read as it is.
 #[must_use]
 pub fn is_encoded(headers: &HeaderMap) -> bool {
@@ -41,7 +52,9 @@ pub fn is_encoded(headers: &HeaderMap) -> bool {
 #[must_use]
 pub fn media_type(headers: &HeaderMap) -> &str {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let value = value.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let value = value.unwrap_or_default();
+    let end = memchr::memchr(b';', value.as_bytes()).unwrap_or(value.len());
+    let value = value[..end].trim_ascii();
     [EVENT_STREAM, JSON]
         .into_iter()
         .find(|known| value.eq_ignore_ascii_case(known))
@@ -56,9 +69,19 @@ pub fn is_event_stream(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
+
+    #[test]
+    fn a_changed_body_says_its_length_where_the_old_one_did() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ETAG, HeaderValue::from_static("old"));
+        change_body(&mut headers, 7);
+        assert!(headers.is_empty());
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("3"));
+        change_body(&mut headers, 7);
+        assert_eq!(headers[header::CONTENT_LENGTH], "7");
+        assert_eq!(headers.len(), 1);
+    }
 
     #[test]
     fn only_a_real_encoding_counts() {

@@ -19,7 +19,9 @@ pub use collect::{Collect, CollectError, Collected};
 pub use decode::{DecodeBody, DecodeError};
 pub use encoding::{ContentEncoding, UnreadableEncoding};
 pub use guard::GuardBody;
-pub use headers::{EVENT_STREAM, JSON, drop_body_headers, is_encoded, is_event_stream, media_type};
+pub use headers::{
+    EVENT_STREAM, JSON, change_body, drop_body_headers, is_encoded, is_event_stream, media_type,
+};
 pub(crate) use keep_alive::KeepAlive;
 pub use observe::{BodyEnd, Observe, ObserveBody};
 pub use refuse::{Refusal, refuse, refuse_with_status};

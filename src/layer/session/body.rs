@@ -22,7 +22,8 @@ pin_project! {
     #[project = InnerProj]
     enum Inner<C> {
         Plain { #[pin] body: RewriteBody<C> },
-        Stream { #[pin] body: TranscodeBody<DecodeBody<C>, ClaimStream> },
+        // Boxed, as it is large and most bodies pass without one.
+        Stream { body: Pin<Box<TranscodeBody<DecodeBody<C>, ClaimStream>>> },
     }
 }
 
@@ -33,7 +34,7 @@ impl<C> ResponseBody<C> {
 
     pub(super) fn stream(body: DecodeBody<C>, turn: OpenTurn) -> Self {
         let body = TranscodeBody::new(body, ClaimStream::new(turn));
-        Self { inner: Inner::Stream { body } }
+        Self { inner: Inner::Stream { body: Box::pin(body) } }
     }
 }
 
@@ -47,7 +48,9 @@ impl<C: Body<Data = Bytes>> Body for ResponseBody<C> {
     ) -> Poll<Option<Result<Frame<Bytes>, C::Error>>> {
         match self.project().inner.project() {
             InnerProj::Plain { body } => body.poll_frame(cx),
-            InnerProj::Stream { body } => body.poll_frame(cx).map_err(|never| match never {}),
+            InnerProj::Stream { body } => {
+                body.as_mut().poll_frame(cx).map_err(|never| match never {})
+            }
         }
     }
 

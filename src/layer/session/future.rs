@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, Request, Response, StatusCode, request, response};
+use http::{Request, Response, StatusCode, request, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -17,7 +16,7 @@ use super::layer::Config;
 use super::stored::{self, Asked};
 use crate::body::{
     Collect, CollectError, Collected, DecodeBody, DecodeError, EVENT_STREAM, JSON, Refusal,
-    RewriteBody, drop_body_headers, media_type,
+    RewriteBody, change_body, drop_body_headers, media_type,
 };
 use crate::context::{Exchange, RequestFacts};
 use crate::protocol::edit::{Edited, Outline, StatefulRequest};
@@ -46,12 +45,19 @@ pin_project! {
         Recall { history: StoreFuture<Vec<Arc<Turn>>>, call: Option<Box<(PendingCall<S>, Collected)>> },
         Call { #[pin] future: F, turn: Option<Box<(OpenTurn, usize)>> },
         /// Reads an answer that is kept and no stream.
-        Answer { #[pin] collect: Collect<DecodeBody<C>>, parts: Option<Box<(response::Parts, OpenTurn)>> },
+        Answer { answer: Option<Box<Answer<C>>> },
         Show { found: StoreFuture<Vec<Arc<Turn>>>, id: Box<str>, asked: Asked },
         Delete { found: StoreFuture<bool>, id: Box<str> },
         Refuse { refusal: Refusal },
         Done { response: Option<Box<Response<ResponseBody<C>>>> },
     }
+}
+
+/// An answer that is read. Boxed, as it is large and seldom.
+struct Answer<C> {
+    collect: Pin<Box<Collect<DecodeBody<C>>>>,
+    parts: response::Parts,
+    turn: OpenTurn,
 }
 
 /// What waits while the request and its history are read. Boxed, as it is large.
@@ -132,15 +138,16 @@ where
                 }
                 StateProj::Call { future, turn } => {
                     let response = ready!(future.poll(cx))?;
-                    match turn.take() {
-                        Some(turn) => begin_answer(response, *turn),
-                        None => done(response.map(untouched)),
-                    }
+                    let Some(turn) = turn.take() else {
+                        return Poll::Ready(Ok(response.map(untouched)));
+                    };
+                    begin_answer(response, *turn)
                 }
-                StateProj::Answer { collect, parts } => {
-                    let collected = ready!(collect.poll(cx));
-                    let (parts, turn) = *parts.take().expect("future polled after completion");
-                    match finish_answer(parts, &turn, collected) {
+                StateProj::Answer { answer } => {
+                    let reading = answer.as_mut().expect("future polled after completion");
+                    let collected = ready!(reading.collect.as_mut().poll(cx));
+                    let answer = answer.take().expect("it was there");
+                    match finish_answer(answer.parts, &answer.turn, collected) {
                         Ok(response) => done(response),
                         Err(refusal) => State::Refuse { refusal },
                     }
@@ -274,7 +281,7 @@ impl<S> PendingCall<S> {
         };
         if let Edited::Changed(bytes) = edited {
             body.bytes = bytes;
-            self.change_length(body.bytes.len());
+            change_body(&mut self.parts.headers, body.bytes.len());
         }
         Ok(State::Call { future: self.send(body), turn })
     }
@@ -284,16 +291,6 @@ impl<S> PendingCall<S> {
         S: Service<Request<RewriteBody<B>>>,
     {
         self.service.call(Request::from_parts(self.parts, RewriteBody::collected(body)))
-    }
-
-    fn change_length(&mut self, length: usize) {
-        let headers = &mut self.parts.headers;
-        let had_length = headers.contains_key(CONTENT_LENGTH);
-        drop_body_headers(headers);
-        // Without one the body is framed otherwise, and two framings would contradict each other.
-        if had_length {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        }
     }
 }
 
@@ -339,8 +336,8 @@ fn begin_answer<S, F, B, C: Body<Data = Bytes>>(
             done(Response::from_parts(parts, ResponseBody::stream(body, turn)))
         }
         _ => {
-            let collect = Collect::new(body, max_bytes);
-            State::Answer { collect, parts: Some(Box::new((parts, turn))) }
+            let collect = Box::pin(Collect::new(body, max_bytes));
+            State::Answer { answer: Some(Box::new(Answer { collect, parts, turn })) }
         }
     }
 }

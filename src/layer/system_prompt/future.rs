@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, Request, Response, request};
+use http::{Request, Response, request};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::layer::Config;
 use crate::body::{
-    Collect, CollectError, Collected, DecodeBody, Refusal, RewriteBody, drop_body_headers,
+    Collect, CollectError, Collected, DecodeBody, Refusal, RewriteBody, change_body,
 };
 use crate::context::Exchange;
 use crate::protocol::edit::Edited;
@@ -125,22 +124,12 @@ impl<S> PendingCall<S> {
         match self.config.apply(self.route, &self.parts, &self.exchange, bytes)? {
             Edited::Unchanged => {}
             Edited::Changed(bytes) => {
-                self.change_length(bytes.len());
+                change_body(&mut self.parts.headers, bytes.len());
                 collected.bytes = bytes;
             }
         }
         let request = Request::from_parts(self.parts, RewriteBody::collected(collected));
         Ok(self.service.call(request))
-    }
-
-    fn change_length(&mut self, length: usize) {
-        let headers = &mut self.parts.headers;
-        let had_length = headers.contains_key(CONTENT_LENGTH);
-        drop_body_headers(headers);
-        // Without one the body is framed otherwise, and two framings would contradict each other.
-        if had_length {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        }
     }
 }
 
