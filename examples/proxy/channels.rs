@@ -72,7 +72,8 @@ impl Routing {
         let (keys, mut list) = (KeyPools::new(), Vec::new());
         for (name, base) in bases {
             if settings.upstream_keys.len() > 1 {
-                let pool = pool(key_pool::Settings::new(*name), &settings.upstream_keys)?;
+                let rules = key_pool::Settings::new(*name).cooldown(settings.cooldown.clone());
+                let pool = pool(rules, &settings.upstream_keys)?;
                 keys.set(ChannelId::new(*name), pool);
             }
             list.push(Channel::new(*name, settings.upstream(base)?));
@@ -102,6 +103,7 @@ impl Routing {
                 let demotions = demotions.clone();
                 let rules = key_pool::Settings::new(&*described.id)
                     .strategy(strategy(balance))
+                    .cooldown(settings.cooldown.clone())
                     .on_change(move |channel, change| match change {
                         PoolChange::Demoted { order } => demotions.note(channel, order),
                         PoolChange::Recovered { key } => {

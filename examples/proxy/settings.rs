@@ -12,6 +12,8 @@
 //! | `UPSTREAM_URL`, `API_BASE_URL` | the embedded demo | base URL of the only vendor, in place of a file |
 //! | `UPSTREAM_PROTOCOL` | the caller's | `anthropic`, `openai-chat`, ..., or `openaiold` |
 //! | `UPSTREAM_API_KEY` | | sent in place of the caller's credential; several, separated by commas, take turns |
+//! | `API_KEY_COOL_DOWN_SECONDS`, `MAX_COOL_DOWN_SECONDS` | 300, 43200 | how long a key that failed is left alone at first, and at most: each time twice as long |
+//! | `API_KEY_FAILURE_THRESHOLD` | 3 | failures of the upstream in a row that cool a key down; its own do so at once |
 //! | `PROXY_ACCESS_KEY` | | callers must show it; it never goes to the upstream |
 //! | `MODEL_MAP` | | `{"from": "to"}` or `from=to,from=to` |
 //! | `DEFAULT_MAX_TOKENS` | 4096 | for Messages upstreams, where a Chat caller set no limit |
@@ -38,6 +40,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use tower_llm_gateway::context::{BadUpstream, ModelMap, Upstream};
+use tower_llm_gateway::layer::key_pool::{
+    Cooldown, DEFAULT_COOLDOWN, DEFAULT_MAX_COOLDOWN, DEFAULT_THRESHOLD,
+};
 use tower_llm_gateway::layer::limit::Rate;
 use tower_llm_gateway::protocol::Protocol;
 use tower_llm_gateway::protocol::dialect::Completions;
@@ -75,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) old_completions: bool,
     /// Each once.
     pub(crate) upstream_keys: Vec<Secret>,
+    /// Of each upstream key.
+    pub(crate) cooldown: Cooldown,
     pub(crate) access_key: Option<Secret>,
     /// Attempts for one request.
     pub(crate) max_attempts: Option<usize>,
@@ -130,6 +137,7 @@ impl Settings {
             upstream_protocol: upstream_protocol(env)?,
             old_completions: old_completions(env),
             upstream_keys: upstream_keys(env)?,
+            cooldown: cooldown(env)?,
             access_key: key("PROXY_ACCESS_KEY", env.text("PROXY_ACCESS_KEY"))?,
             max_attempts: env.parse("MAX_RETRIES", "a number, at least 1", positive)?,
             sessions: env.text("SESSIONS").map(|_| env.flag("SESSIONS", true)).transpose()?,
@@ -293,6 +301,20 @@ fn upstream_keys(env: &Environment) -> Result<Vec<Secret>, BadSetting> {
         keys.extend(found.filter(|key| !keys.contains(key)));
     }
     Ok(keys)
+}
+
+fn cooldown(env: &Environment) -> Result<Cooldown, BadSetting> {
+    let seconds = |name, default| {
+        let read = |text: &str| text.parse().ok().filter(|seconds| *seconds > 0);
+        let seconds = env.parse(name, "a number of seconds, at least 1", read)?;
+        Ok::<_, BadSetting>(seconds.map_or(default, Duration::from_secs))
+    };
+    let first = seconds("API_KEY_COOL_DOWN_SECONDS", DEFAULT_COOLDOWN)?;
+    let most = seconds("MAX_COOL_DOWN_SECONDS", DEFAULT_MAX_COOLDOWN)?;
+    let failures = env.parse("API_KEY_FAILURE_THRESHOLD", "a number, at least 1", |text| {
+        text.parse().ok().filter(|failures| *failures > 0)
+    })?;
+    Ok(Cooldown::doubling(first, most).threshold(failures.unwrap_or(DEFAULT_THRESHOLD)))
 }
 
 fn key(name: &str, text: Option<&str>) -> Result<Option<Secret>, BadSetting> {

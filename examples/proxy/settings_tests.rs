@@ -41,6 +41,16 @@ fn each_bad_value_is_named() {
         ("UPSTREAM_API_KEY", "a\u{7}b", "UPSTREAM_API_KEY: holds characters that no header may"),
         ("PROXY_ACCESS_KEY", "a\nb", "PROXY_ACCESS_KEY: holds characters that no header may"),
         ("UPSTREAM_API_KEY", "a,b\nc", "UPSTREAM_API_KEY: holds characters that no header may"),
+        (
+            "MAX_COOL_DOWN_SECONDS",
+            "0",
+            "MAX_COOL_DOWN_SECONDS: \"0\" is not a number of seconds, at least 1",
+        ),
+        (
+            "API_KEY_FAILURE_THRESHOLD",
+            "0",
+            "API_KEY_FAILURE_THRESHOLD: \"0\" is not a number, at least 1",
+        ),
         ("MAX_RETRIES", "0", "MAX_RETRIES: \"0\" is not a number, at least 1"),
         ("SESSIONS", "2", "SESSIONS: \"2\" is not true or false"),
         (
@@ -173,6 +183,19 @@ fn several_keys_take_turns() {
     assert_eq!(settings.upstream_keys, [Secret::new("a"), Secret::new("b")]);
     let upstream = settings.upstream("http://demo").unwrap();
     assert!(matches!(upstream.credential(), UpstreamKey::None), "it is leased");
+}
+
+#[test]
+fn keys_cool_down_as_told() {
+    let seconds = Duration::from_secs;
+    assert_eq!(read(&[]).unwrap().cooldown, Cooldown::default());
+    let told = [
+        ("API_KEY_COOL_DOWN_SECONDS", "7"),
+        ("MAX_COOL_DOWN_SECONDS", "90"),
+        ("API_KEY_FAILURE_THRESHOLD", "5"),
+    ];
+    let expected = Cooldown::doubling(seconds(7), seconds(90)).threshold(5);
+    assert_eq!(read(&told).unwrap().cooldown, expected);
 }
 
 #[test]

@@ -48,7 +48,10 @@
 //! [`SealVault`](crate::store::SealVault), by the id of the call, for the same principal only.
 //! Either way it comes back unaltered to the vendor that made it, at its place, and to no other: for
 //! that vendor's next turn it is simply left out, and the report says so. Vendors are told by the
-//! host of their URL, or as [`Upstream::vendor`](crate::context::Upstream::vendor) says.
+//! host of their URL, or as [`Upstream::vendor`](crate::context::Upstream::vendor) says. Seals are
+//! per vendor, not per account: whichever key of a pool is leased gets them. Where a vendor takes
+//! back only what the same account sealed, each account is an upstream of its own with a vendor's
+//! name of its own.
 //!
 //! In the vault a call is looked for within its conversation: the one that the header
 //! `conversation_id`, `session_id`, `x-conversation-id` or `x-session-id` names, else the body's
