@@ -25,19 +25,16 @@ pin_project! {
     where
         S: Service<Request<RewriteBody<B>>>,
     {
-        #[pin]
         state: State<S, S::Future, B, S::Response, S::Error>,
     }
 }
 
-pin_project! {
-    #[project = StateProj]
-    enum State<S, F, B, R, E> {
-        Pass { #[pin] future: F },
-        Read { call: Option<Box<PendingCall<S, B>>> },
-        Run { #[pin] race: Race<S, F, R, E> },
-        Refuse { protocol: Protocol, refusal: Refusal },
-    }
+enum State<S, F, B, R, E> {
+    /// Boxed like the attempts of a race.
+    Pass(Pin<Box<F>>),
+    Read(Option<Box<PendingCall<S, B>>>),
+    Run(Race<S, F, R, E>),
+    Refuse(Protocol, Refusal),
 }
 
 /// What waits while the body is read. Boxed, as it is large beside the other states.
@@ -59,7 +56,7 @@ where
     S: Service<Request<RewriteBody<B>>>,
 {
     pub(super) fn pass(future: S::Future) -> Self {
-        Self { state: State::Pass { future } }
+        Self { state: State::Pass(Box::pin(future)) }
     }
 
     pub(super) fn read(
@@ -76,7 +73,7 @@ where
         let collect = Collect::new(body, limit);
         let call =
             PendingCall { collect, service, parts, route, missing, must_see, exchange, config };
-        Self { state: State::Read { call: Some(Box::new(call)) } }
+        Self { state: State::Read(Some(Box::new(call))) }
     }
 }
 
@@ -88,29 +85,28 @@ where
     type Output = Result<Response<RewriteBody<C>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let state = self.project().state;
         loop {
-            let next = match state.as_mut().project() {
-                StateProj::Read { call } => {
+            *state = match state {
+                State::Read(call) => {
                     let reading = call.as_mut().expect("future polled after completion");
                     let collected = ready!(Pin::new(&mut reading.collect).poll(cx));
                     let call = call.take().expect("it was there");
                     let protocol = call.route.protocol;
                     match call.begin(collected) {
-                        Ok(race) => State::Run { race },
-                        Err(refusal) => State::Refuse { protocol, refusal },
+                        Ok(race) => State::Run(race),
+                        Err(refusal) => State::Refuse(protocol, refusal),
                     }
                 }
-                StateProj::Pass { future } => {
-                    let response = ready!(future.poll(cx))?;
+                State::Pass(future) => {
+                    let response = ready!(future.as_mut().poll(cx))?;
                     return Poll::Ready(Ok(response.map(RewriteBody::untouched)));
                 }
-                StateProj::Run { race } => return race.poll(cx),
-                StateProj::Refuse { protocol, refusal } => {
+                State::Run(race) => return race.poll(cx),
+                State::Refuse(protocol, refusal) => {
                     return Poll::Ready(Ok(refusal.response(Some(*protocol))));
                 }
             };
-            state.set(next);
         }
     }
 }

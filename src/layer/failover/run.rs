@@ -49,8 +49,8 @@ pub(super) struct Run<R, E> {
     purse: Purse,
     deadline: Option<Instant>,
     last: Option<(AttemptId, Fault)>,
-    /// The most telling one.
-    failure: Option<(Fault, Result<R, E>)>,
+    /// The most telling one. Boxed, as it is large and seldom.
+    failure: Option<Box<(Fault, Result<R, E>)>>,
     /// The shortest time that one of the failed upstreams asked for.
     retry_after: Option<Duration>,
 }
@@ -211,8 +211,8 @@ impl<C, E> Run<Response<C>, E> {
         let waits = [self.retry_after, fault.retry_after];
         self.retry_after = waits.into_iter().flatten().min();
         let weight = policy::weight(&fault);
-        if self.failure.as_ref().is_none_or(|(known, _)| policy::weight(known) <= weight) {
-            self.failure = Some((fault, outcome));
+        if self.failure.as_ref().is_none_or(|known| policy::weight(&known.0) <= weight) {
+            self.failure = Some(Box::new((fault, outcome)));
         }
     }
 
@@ -257,7 +257,7 @@ impl<C, E> Run<Response<C>, E> {
 
     /// The answer where no further attempt follows.
     pub(super) fn last_answer(&mut self) -> Result<Response<RewriteBody<C>>, E> {
-        if let Some((fault, outcome)) = self.failure.take() {
+        if let Some((fault, outcome)) = self.failure.take().map(|failure| *failure) {
             // A single refusal says all that there is to say.
             let tells = fault.origin == FaultOrigin::Upstream || self.made.len() == 1;
             // It is about the request, and every upstream was one for which we refused it.

@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::counters::Counted;
-use super::gate::Permit;
+use super::gate::Permits;
 use crate::BoxError;
 use crate::body::{BodyEnd, Observe, ObserveBody, RewriteBody};
 
@@ -19,7 +19,7 @@ pub type ResponseBody<B> = ObserveBody<RewriteBody<B>, Held>;
 /// Permits of a request. They are free again when this is dropped.
 #[derive(Debug)]
 pub struct Held {
-    pub(super) _permits: Vec<Permit>,
+    pub(super) _permits: Permits,
     pub(super) _in_flight: Counted,
 }
 

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::body::{Exceeded, Held, LimitedBody, ResponseBody};
 use super::counters::Counted;
-use super::gate::{Busy, Gates, Permit};
+use super::gate::{Busy, Gates, Permits};
 use super::layer::Config;
 use crate::body::{ObserveBody, RewriteBody, refuse_with_status};
 use crate::protocol::Protocol;
@@ -41,7 +41,7 @@ pin_project! {
 }
 
 /// Boxed only where one has to wait: tokio's future of a permit has no name.
-type Entering = Pin<Box<dyn Future<Output = Result<Vec<Permit>, Busy>> + Send>>;
+type Entering = Pin<Box<dyn Future<Output = Result<Permits, Busy>> + Send>>;
 
 impl<S, B> ResponseFuture<S, B>
 where
@@ -55,26 +55,33 @@ where
         Self { state: State::Refuse { error }, config, protocol }
     }
 
-    pub(super) fn enter(
+    /// Calls the inner service, which is ready.
+    pub(super) fn call(
+        config: Arc<Config>,
+        protocol: Option<Protocol>,
+        permits: Permits,
+        service: &mut S,
+        request: Request<B>,
+    ) -> Self {
+        Self { state: State::begin(&config, permits, service, request), config, protocol }
+    }
+
+    /// Calls it as soon as there are permits.
+    pub(super) fn wait(
         config: Arc<Config>,
         protocol: Option<Protocol>,
         gates: Gates,
         service: S,
         request: Request<B>,
     ) -> Self {
-        let state = match gates.try_enter() {
-            Some(permits) => State::begin(&config, permits, service, request),
-            None => State::Wait {
-                entering: Box::pin(gates.enter(Arc::clone(&config.limits.0))),
-                call: Some(Box::new((service, request))),
-            },
-        };
-        Self { state, config, protocol }
+        let entering = Box::pin(gates.enter(Arc::clone(&config.limits.0)));
+        let call = Some(Box::new((service, request)));
+        Self { state: State::Wait { entering, call }, config, protocol }
     }
 }
 
 impl<S: Service<Request<LimitedBody<B>>>, B> State<S, S::Future, B> {
-    fn begin(config: &Config, permits: Vec<Permit>, mut service: S, request: Request<B>) -> Self {
+    fn begin(config: &Config, permits: Permits, service: &mut S, request: Request<B>) -> Self {
         let in_flight = Counted::in_flight(&config.limits.0);
         let held = Some(Held { _permits: permits, _in_flight: in_flight });
         let exceeded = config.max_body_bytes.map(|_| Exceeded::default());
@@ -101,8 +108,8 @@ where
                 StateProj::Wait { entering, call } => match ready!(entering.as_mut().poll(cx)) {
                     Ok(permits) => {
                         let call = call.take().expect("future polled after completion");
-                        let (service, request) = *call;
-                        State::begin(this.config, permits, service, request)
+                        let (mut service, request) = *call;
+                        State::begin(this.config, permits, &mut service, request)
                     }
                     Err(busy) => State::Refuse { error: this.config.busy(busy) },
                 },

@@ -110,18 +110,29 @@ impl Gate {
 /// The gates that one request must pass: the narrower first, so that who waits there keeps no
 /// place of others.
 #[derive(Debug, Default)]
-pub(super) struct Gates(pub(super) Vec<Arc<Gate>>);
+pub(super) struct Gates(pub(super) [Option<Arc<Gate>>; 2]);
+
+/// A permit of each gate.
+pub(super) type Permits = [Option<Permit>; 2];
 
 impl Gates {
     /// All permits, if all are free.
-    pub(super) fn try_enter(&self) -> Option<Vec<Permit>> {
-        self.0.iter().map(Gate::try_enter).collect()
+    pub(super) fn try_enter(&self) -> Option<Permits> {
+        let mut permits = Permits::default();
+        for (gate, permit) in self.0.iter().zip(&mut permits) {
+            if let Some(gate) = gate {
+                *permit = Some(gate.try_enter()?);
+            }
+        }
+        Some(permits)
     }
 
-    pub(super) async fn enter(self, counters: Arc<Counters>) -> Result<Vec<Permit>, Busy> {
-        let mut permits = Vec::with_capacity(self.0.len());
-        for gate in &self.0 {
-            permits.push(gate.enter(&counters).await?);
+    pub(super) async fn enter(self, counters: Arc<Counters>) -> Result<Permits, Busy> {
+        let mut permits = Permits::default();
+        for (gate, permit) in self.0.iter().zip(&mut permits) {
+            if let Some(gate) = gate {
+                *permit = Some(gate.enter(&counters).await?);
+            }
         }
         Ok(permits)
     }

@@ -104,7 +104,7 @@ impl Config {
 
     pub(super) fn gates(&self, parts: &request::Parts) -> Gates {
         let own = self.principals.as_ref().map(|gates| gates.of(self.hashes.principal(parts)));
-        Gates(own.into_iter().chain(self.gate.clone()).collect())
+        Gates([own, self.gate.clone()])
     }
 
     pub(super) fn too_large(&self) -> ApiError<'static> {

@@ -51,9 +51,12 @@ where
         }
         let gates = config.gates(&parts);
         let request = Request::from_parts(parts, body);
+        if let Some(permits) = gates.try_enter() {
+            return ResponseFuture::call(config, protocol, permits, &mut self.inner, request);
+        }
         // The ready service goes with the request; its clone waits for the next.
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
-        ResponseFuture::enter(config, protocol, gates, ready, request)
+        ResponseFuture::wait(config, protocol, gates, ready, request)
     }
 }

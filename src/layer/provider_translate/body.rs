@@ -28,8 +28,9 @@ pin_project! {
     #[project = InnerProj]
     enum Inner<C> {
         Plain { #[pin] body: RewriteBody<C> },
-        Guarded { #[pin] body: GuardBody<ObserveBody<C, Notes>> },
-        Transcoded { #[pin] body: TranscodeBody<DecodeBody<C>, Reporting> },
+        // Streams are boxed: they are large, and few beside the answers that pass.
+        Guarded { body: Pin<Box<GuardBody<ObserveBody<C, Notes>>>> },
+        Transcoded { body: Pin<Box<TranscodeBody<DecodeBody<C>, Reporting>>> },
         Awaited { body: Awaited<C> },
     }
 }
@@ -60,7 +61,7 @@ impl<C> ResponseBody<C> {
         if let Some((interval, event)) = keep_alive {
             body = body.keep_alive(interval, event);
         }
-        Self { inner: Inner::Guarded { body } }
+        Self { inner: Inner::Guarded { body: Box::pin(body) } }
     }
 
     pub(super) fn transcoded(
@@ -69,9 +70,9 @@ impl<C> ResponseBody<C> {
         (notes, keeping): (Notes, Keeping),
         keep_alive: Option<Duration>,
     ) -> Self {
-        let reporting = Reporting { transcoder: Box::new((transcoder, keeping)), notes };
+        let reporting = Reporting { transcoder, keeping, notes };
         let body = TranscodeBody::new(body, reporting).keep_alive(keep_alive);
-        Self { inner: Inner::Transcoded { body } }
+        Self { inner: Inner::Transcoded { body: Box::pin(body) } }
     }
 }
 
@@ -85,9 +86,9 @@ impl<C: Body<Data = Bytes>> Body for ResponseBody<C> {
     ) -> Poll<Option<Result<Frame<Bytes>, C::Error>>> {
         match self.project().inner.project() {
             InnerProj::Plain { body } => body.poll_frame(cx),
-            InnerProj::Guarded { body } => body.poll_frame(cx),
+            InnerProj::Guarded { body } => body.as_mut().poll_frame(cx),
             InnerProj::Transcoded { body } => {
-                let frame = body.poll_frame(cx);
+                let frame = body.as_mut().poll_frame(cx);
                 frame.map(|frame| frame.map(|frame| frame.map_err(|never| match never {})))
             }
             InnerProj::Awaited { body } => body.poll_frame(cx),
@@ -117,16 +118,15 @@ impl<C: Body<Data = Bytes>> Body for ResponseBody<C> {
 /// come back as soon as it has the last event.
 #[derive(Debug)]
 struct Reporting {
-    /// Boxed, as it is large and most bodies pass without one.
-    transcoder: Box<(Transcoder, Keeping)>,
+    transcoder: Transcoder,
+    keeping: Keeping,
     notes: Notes,
 }
 
 impl Reporting {
     fn report(&mut self) {
-        let (transcoder, keeping) = &mut *self.transcoder;
-        keeping.keep(transcoder.take_deposits());
-        if let Some(facts) = transcoder.take_news() {
+        self.keeping.keep(self.transcoder.take_deposits());
+        if let Some(facts) = self.transcoder.take_news() {
             self.notes.stream(facts);
         }
     }
@@ -134,31 +134,31 @@ impl Reporting {
 
 impl Drop for Reporting {
     fn drop(&mut self) {
-        log_losses(&self.transcoder.0.losses());
+        log_losses(&self.transcoder.losses());
     }
 }
 
 impl Transcode for Reporting {
     fn push(&mut self, input: &[u8], out: &mut BytesMut) {
-        self.transcoder.0.push(input, out);
+        self.transcoder.push(input, out);
         self.report();
     }
 
     fn finish(&mut self, out: &mut BytesMut) {
-        self.transcoder.0.finish(out);
+        self.transcoder.finish(out);
         self.report();
     }
 
     fn abort(&mut self, out: &mut BytesMut) {
-        self.transcoder.0.abort(out);
+        self.transcoder.abort(out);
         self.report();
     }
 
     fn is_done(&self) -> bool {
-        self.transcoder.0.is_done()
+        self.transcoder.is_done()
     }
 
     fn keep_alive(&mut self, out: &mut BytesMut) {
-        self.transcoder.0.keep_alive(out);
+        self.transcoder.keep_alive(out);
     }
 }
