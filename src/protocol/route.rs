@@ -1,5 +1,7 @@
 //! Which requests we know, and what they want.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
@@ -45,8 +47,11 @@ impl Route {
     pub fn detect(method: &Method, path: &str, headers: &HeaderMap) -> Option<Self> {
         let path = path.strip_suffix('/').unwrap_or(path);
         // Whoever is behind us may decode a path before it looks: so must a policy.
-        let mut segments =
-            path.rsplit('/').map(|segment| percent_decode_str(segment).decode_utf8_lossy());
+        let is_plain = memchr::memchr(b'%', path.as_bytes()).is_none();
+        let mut segments = segments_from_end(path).map(|segment| match is_plain {
+            true => Cow::Borrowed(segment),
+            false => percent_decode_str(segment).decode_utf8_lossy(),
+        });
         let last = segments.next()?;
         let (before, third) = (segments.next(), segments.next());
         let (last, before, third) = (&*last, before.as_deref(), third.as_deref());
@@ -66,6 +71,21 @@ impl Route {
             known.or_else(|| Some((other(path, last, headers)?, Operation::Other)))?;
         route(protocol, operation)
     }
+}
+
+/// The segments of a path, the last one first.
+fn segments_from_end(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(path);
+    // As `rsplit`, which is slow: a route is looked for by each layer.
+    std::iter::from_fn(move || {
+        let path = rest?;
+        let (before, segment) = match memchr::memrchr(b'/', path.as_bytes()) {
+            Some(at) => (Some(&path[..at]), &path[at + 1..]),
+            None => (None, path),
+        };
+        rest = before;
+        Some(segment)
+    })
 }
 
 /// What is asked for by a POST, by the last two segments of its path.

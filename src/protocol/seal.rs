@@ -11,10 +11,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use memchr::memmem::Finder;
 use sha2::{Digest, Sha256};
 
 use super::Protocol;
@@ -108,10 +110,13 @@ pub(crate) fn is_envelope(data: &JsonStr<'_>) -> bool {
     [PREFIX, ENCODED_PREFIX].iter().any(|prefix| data.escaped().starts_with(prefix))
 }
 
+/// What envelopes begin with. Making a finder costs more than its search.
+static BEGINNINGS: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [PREFIX, ENCODED_PREFIX].map(Finder::new));
+
 /// Whether a document may hold an envelope anywhere.
 pub(crate) fn may_hold_envelope(document: &[u8]) -> bool {
-    let prefixes = [PREFIX, ENCODED_PREFIX];
-    prefixes.iter().any(|prefix| memchr::memmem::find(document, prefix.as_bytes()).is_some())
+    BEGINNINGS.iter().any(|beginning| beginning.find(document).is_some())
 }
 
 /// It has our prefix, but is none of ours or was changed on its way.

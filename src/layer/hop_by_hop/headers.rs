@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, GetAll, HOST, HeaderName, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
@@ -129,11 +129,14 @@ pub(super) fn strip_expect(headers: &mut HeaderMap) {
 
 /// Leaves one length or none; without one, whoever sends the message frames it by the body.
 fn fix_length(headers: &mut HeaderMap, size: Option<u64>) {
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter().map(length);
+    let lines = headers.get_all(CONTENT_LENGTH);
+    let mut lengths = lines.iter().map(length);
     let Some(first) = lengths.next() else { return };
     let agreed = first.filter(|_| lengths.all(|other| other == first));
     let right = agreed.filter(|length| size.is_none_or(|size| size == *length));
     match right {
+        // As a rule it stands there once, and to write it anew would only cost.
+        Some(_) if !headers.contains_key(TRANSFER_ENCODING) && is_one_number(lines) => {}
         Some(length) if !headers.contains_key(TRANSFER_ENCODING) => {
             headers.insert(CONTENT_LENGTH, length.into());
         }
@@ -147,6 +150,13 @@ fn fix_length(headers: &mut HeaderMap, size: Option<u64>) {
 fn length(value: &HeaderValue) -> Option<u64> {
     let text = value.to_str().ok()?;
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// Whether there is one line, and in it, if it is a number, no zero too many.
+fn is_one_number(lines: GetAll<'_, HeaderValue>) -> bool {
+    let mut lines = lines.iter();
+    let is_short = |line: &HeaderValue| line.len() == 1 || !line.as_bytes().starts_with(b"0");
+    lines.next().is_some_and(is_short) && lines.next().is_none()
 }
 
 /// `Host` for an absolute URI, without the port that its scheme implies.
@@ -280,7 +290,9 @@ mod tests {
     #[test]
     fn one_right_length_or_none() {
         type Row<'a> = (&'a [(&'a str, &'a [u8])], Option<u64>, Option<&'a str>);
-        let rows: [Row<'_>; 12] = [
+        let rows: [Row<'_>; 14] = [
+            (&[("content-length", b"0")], None, Some("0")),
+            (&[("content-length", b"007")], Some(7), Some("7")),
             (&[("content-length", b"5")], Some(5), Some("5")),
             (&[("content-length", b"5")], None, Some("5")),
             (&[("content-length", b"5")], Some(6), None),
