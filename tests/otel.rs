@@ -47,6 +47,7 @@ use tokio::task::JoinSet;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tower::ServiceBuilder;
+use tower_llm_gateway::body::Collect;
 use tower_llm_gateway::context::Upstream;
 use tower_llm_gateway::layer::channel::{Channel, Channels};
 use tower_llm_gateway::layer::key_pool::KeyPool;
@@ -268,7 +269,7 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
 }
 
 async fn read(response: Response<Incoming>) -> Bytes {
-    within(response.into_body().collect()).await.unwrap().to_bytes()
+    within(Collect::new(response.into_body(), 64 << 10)).await.unwrap().bytes
 }
 
 type Attributes = BTreeMap<String, String>;

@@ -47,6 +47,9 @@
 //! ([`ExchangeFacts::attempts`](crate::context::ExchangeFacts::attempts)). The call whose answer the
 //! caller gets lasts until that answer ends, the others until they were answered.
 //!
+//! A sampler sees the method, the path, the operation and the request id of a request; its model and
+//! its provider are known later.
+//!
 //! The conventions are those of
 //! [semantic-conventions 1.41](https://github.com/open-telemetry/semantic-conventions/tree/v1.41.0/docs/gen-ai),
 //! the last ones with a number: since then they live unnumbered in a repository of their own, all

@@ -10,7 +10,9 @@ use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::TextMapCompositePropagator;
 use opentelemetry::trace::{SpanId, SpanKind, Status, TraceContextExt, TracerProvider};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::data::{
+    AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics,
+};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData};
@@ -63,8 +65,8 @@ impl Told {
         self.meter.force_flush().unwrap();
         let mut found = BTreeMap::new();
         let all = self.metrics.get_finished_metrics().unwrap();
-        let scopes = all.last().into_iter().flat_map(|last| last.scope_metrics());
-        for metric in scopes.flat_map(|scope| scope.metrics()) {
+        let scopes = all.last().into_iter().flat_map(ResourceMetrics::scope_metrics);
+        for metric in scopes.flat_map(ScopeMetrics::metrics) {
             let mut add = |attributes: Vec<&KeyValue>, count, sum| {
                 let key = format!("{} {}", metric.name(), text(attributes));
                 found.insert(key, (count, sum));
@@ -472,7 +474,7 @@ async fn boundaries_are_those_of_the_conventions() {
     told.meter.force_flush().unwrap();
     let all = told.metrics.get_finished_metrics().unwrap();
     let mut seen = 0;
-    for metric in all.last().unwrap().scope_metrics().flat_map(|scope| scope.metrics()) {
+    for metric in all.last().unwrap().scope_metrics().flat_map(ScopeMetrics::metrics) {
         let (expected, unit): (&[f64], _) = match metric.name() {
             "gen_ai.client.token.usage" => (&TOKEN_BUCKETS, "{token}"),
             "gen_ai.server.time_to_first_token" => (&FIRST_TOKEN_BUCKETS, "s"),
