@@ -3,6 +3,7 @@
 pub(crate) mod corpus;
 #[cfg(feature = "decompress")]
 pub(crate) mod encode;
+mod golden;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -13,6 +14,8 @@ use std::task::{Context, Poll, Wake};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
+
+pub(crate) use golden::golden;
 
 use crate::BoxError;
 

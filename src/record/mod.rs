@@ -83,6 +83,7 @@ pub use capture::{CapturedBody, MAX_ERROR_BODY};
 pub use clock::Clock;
 pub use future::ResponseFuture;
 pub use layer::{MAX_CAPTURED_BODY, RecordLayer};
+pub(crate) use names::cut;
 pub use names::{MAX_MODEL, MAX_PATH};
 pub use observe::RequestObserver;
 pub use record::{Begun, End, Record};

@@ -15,7 +15,7 @@ pub const MAX_MODEL: usize = 128;
 const MAX_METHOD: usize = 32;
 
 /// `text` up to `limit` bytes, on a character.
-pub(super) fn cut(text: &str, limit: usize) -> &str {
+pub(crate) fn cut(text: &str, limit: usize) -> &str {
     let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or(0)).unwrap_or_default()
 }

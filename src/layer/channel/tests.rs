@@ -1,3 +1,4 @@
+mod golden;
 mod probe;
 mod schedule;
 mod service;

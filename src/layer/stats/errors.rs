@@ -1,14 +1,13 @@
 //! Failed requests, page by page: the shape of an older gateway's `GET /errors`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::counters::Shared;
+use super::ended::Failure;
+use super::handle::Stats;
 use super::report::{TOP_PATHS, Window, millis, two_digits};
-use crate::record::Record;
 
 /// Which failed requests to list.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -94,21 +93,22 @@ pub struct ErrorStatistics {
     pub errors_by_path: BTreeMap<String, usize>,
 }
 
-pub(super) fn errors(shared: &Shared, query: &ErrorsQuery) -> ErrorReport {
-    let window = Window::new(query.start_time, query.end_time, shared.clock.now());
+pub(super) fn errors(stats: &Stats, query: &ErrorsQuery) -> ErrorReport {
+    let window = Window::new(query.start_time, query.end_time, stats.now());
     let filter = query.path_filter.as_ref().map(|text| text.to_lowercase());
-    let wanted = |record: &&Arc<Record>| {
-        let live = &record.begun;
-        window.has(live.started)
-            && filter.as_ref().is_none_or(|text| live.path.to_lowercase().contains(text))
+    let wanted = |failure: &&Failure| {
+        let begun = &failure.ended.begun;
+        window.has(begun.started)
+            && filter.as_ref().is_none_or(|text| begun.path.to_lowercase().contains(text))
     };
-    let books = shared.books();
-    let found: Vec<Arc<Record>> = books.errors.iter().rev().filter(wanted).cloned().collect();
-    let minutes = books.minutes.iter().filter(|minute| window.touches(minute));
-    let (requests, failures) = minutes.fold((0, 0), |(requests, failures), minute| {
-        (requests + minute.requests, failures + minute.totals.failures)
+    let (found, requests, failures) = stats.read(|books| {
+        let found: Vec<Failure> = books.errors.iter().rev().filter(wanted).cloned().collect();
+        let minutes = books.minutes.iter().filter(|minute| window.touches(minute));
+        let (requests, failures) = minutes.fold((0, 0), |(requests, failures), minute| {
+            (requests + minute.requests, failures + minute.failures)
+        });
+        (found, requests, failures)
     });
-    drop(books);
     let page = found.iter().skip(query.offset).take(query.limit);
     ErrorReport {
         errors: page.map(entry).collect(),
@@ -127,22 +127,23 @@ pub(super) fn errors(shared: &Shared, query: &ErrorsQuery) -> ErrorReport {
     }
 }
 
-fn entry(record: &Arc<Record>) -> ErrorEntry {
+fn entry(failure: &Failure) -> ErrorEntry {
+    let ended = &failure.ended;
     ErrorEntry {
-        request_id: record.begun.request_id.to_string(),
-        path: record.begun.path.to_string(),
-        error: record.error.as_deref().unwrap_or_default().to_owned(),
-        timestamp: record.begun.started.as_secs_f64(),
-        formatted_time: utc(record.begun.started),
-        response_time: two_digits(millis(record.headers.unwrap_or_default())),
-        response_content: record.error_body.as_deref().map(str::to_owned),
+        request_id: ended.begun.request_id.to_string(),
+        path: ended.begun.path.to_string(),
+        error: ended.error.as_deref().unwrap_or_default().to_owned(),
+        timestamp: ended.begun.started.as_secs_f64(),
+        formatted_time: utc(ended.begun.started),
+        response_time: two_digits(millis(ended.headers.unwrap_or_default())),
+        response_content: failure.content.as_deref().map(str::to_owned),
     }
 }
 
-fn by_path(found: &[Arc<Record>]) -> BTreeMap<String, usize> {
+fn by_path(found: &[Failure]) -> BTreeMap<String, usize> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for record in found {
-        *counts.entry(&record.begun.path).or_default() += 1;
+    for failure in found {
+        *counts.entry(&failure.ended.begun.path).or_default() += 1;
     }
     let mut paths: Vec<_> = counts.into_iter().collect();
     // The sort is stable: equal counts stay in the order of their names.

@@ -1,52 +1,95 @@
-//! Durations in buckets that grow with them.
+//! Percentiles, exact ones of few samples and near ones of many.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Buckets per doubling: a percentile is at most an eighth too high.
-const PER_OCTAVE: usize = 8;
+/// Significant decimal digits: a value is at most one part in 128 too high.
+const DIGITS: u8 = 2;
 
-/// Doublings from a microsecond on: 38 hours, and all above it.
-const OCTAVES: usize = 37;
+/// What is told from what, in microseconds; less counts as this.
+const SHORTEST: u64 = 16;
 
-/// Counts durations in buckets of a fixed number, 2.4 KB in all.
+/// An hour in microseconds; more counts as this.
+const LONGEST: u64 = 3_600_000_000;
+
+/// A hundred thousand tokens a second, in hundredths; more counts as this.
+const FASTEST: u64 = 10_000_000;
+
+/// Counts values of any number in buckets of a fixed number: 12 KB for times, 9 KB for speeds,
+/// nothing before the first.
 #[derive(Debug, Clone)]
-pub(super) struct Histogram {
-    buckets: [u64; PER_OCTAVE * OCTAVES],
-    count: u64,
-}
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { buckets: [0; PER_OCTAVE * OCTAVES], count: 0 }
-    }
+pub(crate) struct Histogram {
+    counts: Option<hdrhistogram::Histogram<u32>>,
+    low: u64,
+    high: u64,
+    /// How many make one of what is shown.
+    per: f64,
+    /// Of the values as they came.
+    sum: u64,
 }
 
 impl Histogram {
-    pub(super) fn record(&mut self, duration: Duration) {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        if let Some(bucket) = self.buckets.get_mut(bucket(micros)) {
-            *bucket += 1;
-        }
-        self.count += 1;
+    /// Of times, shown in milliseconds.
+    pub(super) fn of_times() -> Self {
+        Self { counts: None, low: SHORTEST, high: LONGEST, per: 1000.0, sum: 0 }
     }
 
-    pub(super) fn percentiles(&self) -> Percentiles {
-        Percentiles { p50: self.at(50), p95: self.at(95), p99: self.at(99) }
+    /// Of tokens a second.
+    pub(super) fn of_speeds() -> Self {
+        Self { counts: None, low: 1, high: FASTEST, per: 100.0, sum: 0 }
     }
 
-    /// The upper end, in milliseconds, of the bucket that holds the sample at `percent`.
-    fn at(&self, percent: u64) -> f64 {
-        let mut rank = rank(percent, self.count);
-        for (bucket, count) in self.buckets.iter().enumerate() {
-            if rank < *count {
-                return upper_micros(bucket) / 1000.0;
-            }
-            rank -= count;
-        }
-        0.0
+    pub(super) fn time(&mut self, time: Duration) {
+        self.record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
+
+    pub(super) fn speed(&mut self, tokens: u64, time: Duration) {
+        let speed = tokens as f64 / time.as_secs_f64() * self.per;
+        // A float that does not fit becomes the nearest that does.
+        self.record(speed.round() as u64);
+    }
+
+    fn record(&mut self, value: u64) {
+        if self.counts.is_none() {
+            self.counts =
+                hdrhistogram::Histogram::new_with_bounds(self.low, self.high, DIGITS).ok();
+        }
+        if let Some(counts) = &mut self.counts {
+            counts.saturating_record(value);
+            self.sum = self.sum.saturating_add(value);
+        }
+    }
+
+    pub(super) fn distribution(&self) -> Distribution {
+        let Some(counts) = self.counts.as_ref().filter(|counts| !counts.is_empty()) else {
+            return Distribution::default();
+        };
+        let at = |percent: f64| counts.value_at_quantile(percent / 100.0) as f64 / self.per;
+        Distribution {
+            count: counts.len(),
+            mean: self.sum as f64 / self.per / counts.len() as f64,
+            p50: at(50.0),
+            p95: at(95.0),
+            p99: at(99.0),
+        }
+    }
+}
+
+/// How values are spread; all 0 without any. A percentile is at most one part in 128 too high.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Distribution {
+    /// How many there are.
+    pub count: u64,
+    /// Their mean, exact.
+    pub mean: f64,
+    /// The median.
+    pub p50: f64,
+    /// 95 percent do not exceed it.
+    pub p95: f64,
+    /// 99 percent do not exceed it.
+    pub p99: f64,
 }
 
 /// Durations in milliseconds that half, 95 and 99 percent do not exceed; 0 without samples.
@@ -64,34 +107,12 @@ impl Percentiles {
     /// Of exact samples, which are put in order.
     pub(super) fn of(samples: &mut [f64]) -> Self {
         samples.sort_by(f64::total_cmp);
-        let at = |percent| {
-            samples.get(rank(percent, samples.len() as u64) as usize).copied().unwrap_or(0.0)
+        let at = |percent: usize| {
+            let place = (samples.len() * percent / 100).min(samples.len().saturating_sub(1));
+            samples.get(place).copied().unwrap_or(0.0)
         };
         Self { p50: at(50), p95: at(95), p99: at(99) }
     }
-}
-
-/// Which of `count` samples in order is the percentile.
-fn rank(percent: u64, count: u64) -> u64 {
-    (count.saturating_mul(percent) / 100).min(count.saturating_sub(1))
-}
-
-fn bucket(micros: u64) -> usize {
-    // Below one octave's resolution every value has its own bucket.
-    if micros < PER_OCTAVE as u64 {
-        return micros as usize;
-    }
-    let octave = micros.ilog2() as usize;
-    let within = (micros >> (octave - 3)) as usize & (PER_OCTAVE - 1);
-    ((octave - 2) * PER_OCTAVE + within).min(PER_OCTAVE * OCTAVES - 1)
-}
-
-fn upper_micros(bucket: usize) -> f64 {
-    if bucket < PER_OCTAVE {
-        return bucket as f64;
-    }
-    let (octave, within) = (bucket / PER_OCTAVE + 2, bucket % PER_OCTAVE);
-    (PER_OCTAVE + within + 1) as f64 * f64::powi(2.0, octave as i32 - 3)
 }
 
 #[cfg(test)]
@@ -110,22 +131,46 @@ mod tests {
 
     #[test]
     fn an_empty_histogram_says_zero() {
-        assert_eq!(Histogram::default().percentiles(), Percentiles::default());
+        assert_eq!(Histogram::of_times().distribution(), Distribution::default());
+        assert!(Histogram::of_times().counts.is_none());
     }
 
     #[test]
-    fn beyond_the_last_bucket_is_in_the_last() {
-        let mut histogram = Histogram::default();
-        histogram.record(Duration::MAX);
-        assert!(histogram.percentiles().p50 > 1e8);
+    fn what_is_out_of_bounds_is_at_them() {
+        let mut times = Histogram::of_times();
+        times.time(Duration::MAX);
+        times.time(Duration::ZERO);
+        let shown = times.distribution();
+        assert_eq!(shown.count, 2);
+        assert!((3_600_000.0..3_640_000.0).contains(&shown.p99), "{shown:?}");
+        assert!(shown.p50 < 0.02, "{shown:?}");
+        let mut speeds = Histogram::of_speeds();
+        speeds.speed(u64::MAX, Duration::from_nanos(1));
+        assert!((100_000.0..101_000.0).contains(&speeds.distribution().p50));
+    }
+
+    #[test]
+    fn a_histogram_is_small() {
+        // Buckets of doublings from the coarsest resolution, in halves of 256 values, as u32.
+        for (mut histogram, bytes) in
+            [(Histogram::of_times(), 12_000), (Histogram::of_speeds(), 9_500)]
+        {
+            histogram.record(1);
+            let buckets = histogram.counts.unwrap().distinct_values();
+            assert!(buckets * size_of::<u32>() <= bytes, "{buckets}");
+        }
     }
 
     proptest! {
         #[test]
-        fn buckets_hold_their_values(micros in 0u64..100_000_000_000) {
-            let upper = upper_micros(bucket(micros));
-            prop_assert!(upper >= micros as f64);
-            prop_assert!(upper <= micros as f64 * 1.125 + 1.0);
+        fn a_value_is_shown_little_too_high(micros in 0..LONGEST) {
+            let mut times = Histogram::of_times();
+            times.time(Duration::from_micros(micros));
+            let shown = times.distribution();
+            let exact = micros as f64 / 1000.0;
+            prop_assert!(shown.p50 >= exact, "{} {exact}", shown.p50);
+            prop_assert!(shown.p50 <= exact * (1.0 + 1.0 / 128.0) + 0.016, "{} {exact}", shown.p50);
+            prop_assert!((shown.mean - exact).abs() < 1e-6 * exact.max(1.0));
         }
     }
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use tower_layer::Layer;
 
 use super::{Stats, StatsService};
+use crate::pricing::PriceTable;
 use crate::record::{Clock, RecordLayer};
 
 /// Counts requests, bytes, times and tokens. See the [module docs](super).
@@ -38,6 +39,13 @@ impl StatsLayer {
     #[must_use]
     pub fn capture_error_bodies(mut self, yes: bool) -> Self {
         self.record = self.record.error_bodies(yes);
+        self
+    }
+
+    /// What tokens cost. Default: the small table of [`PriceTable::default`](PriceTable).
+    #[must_use]
+    pub fn prices(self, prices: PriceTable) -> Self {
+        self.record.sink().set_prices(prices);
         self
     }
 

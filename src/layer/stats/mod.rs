@@ -1,4 +1,4 @@
-//! Counts requests, bytes, times and tokens.
+//! Counts requests, bytes, times, tokens and what they cost.
 //!
 //! Watches requests and answers pass, and shows the sums by a [`Stats`] handle. It never changes
 //! a byte, and never fails or delays anything.
@@ -36,24 +36,38 @@
 //! status below 400 and no error within; it failed with another one, a broken answer, or none. A
 //! client who leaves is no failure.
 //!
+//! It counts in all, and by its path, model, provider and principal. Its attempts count by channel
+//! and key: a key that failed before another one answered is charged with that. The attempt that
+//! the answer came from has its bytes, tokens and cost. An attempt fails by a fault of whomever,
+//! except that the caller left; one that we refused ourselves neither fails nor succeeds.
+//!
+//! Each of these has sums since the start and of the last 15 minutes, hour, six hours and day:
+//! what ended then ([`GroupStats`]). All and models also have percentiles of their times, which are
+//! at most one part in 128 too high ([`Distribution`]).
+//!
 //! Where tokens and models come from, [`record`](crate::record) tells: this layer is one of its
 //! sinks, and [`Stats`] may stand beside others in one
-//! [`RecordLayer`](crate::record::RecordLayer).
+//! [`RecordLayer`](crate::record::RecordLayer). What they cost, a
+//! [`PriceTable`](crate::pricing::PriceTable) knows: by the name of the model that was asked for,
+//! else by the one that answered. What it does not know counts as unknown, not as 0.
 //!
 //! # Limits
 //!
 //! | What | Limit |
 //! |---|---|
 //! | finished requests | [`MAX_RECENT`] |
-//! | failed ones | [`MAX_ERRORS`] |
-//! | of the body of each of both, where asked for | [`MAX_ERROR_BODY`](crate::record::MAX_ERROR_BODY) |
-//! | paths, models | [`MAX_PATHS`], [`MAX_MODELS`]; all others together as [`OTHER`] |
-//! | length of a path, of a model's name | [`MAX_PATH`](crate::record::MAX_PATH), [`MAX_MODEL`](crate::record::MAX_MODEL) |
+//! | failed ones; of their bodies, where asked for | [`MAX_ERRORS`]; [`MAX_ERROR_BODY`](crate::record::MAX_ERROR_BODY) each |
+//! | paths, models, principals, channels, keys | [`MAX_PATHS`], [`MAX_MODELS`], [`MAX_PRINCIPALS`], [`MAX_CHANNELS`], [`MAX_KEYS`]; all others together as [`OTHER`] |
+//! | length of a name | [`MAX_NAME`]; of a path and a model [`MAX_PATH`](crate::record::MAX_PATH) and [`MAX_MODEL`](crate::record::MAX_MODEL) |
 //! | minutes of the time series | [`MAX_MINUTES`] |
+//! | minutes and quarters of an hour of the windows | [`MAX_WINDOW_MINUTES`], [`MAX_WINDOW_QUARTERS`] |
 //!
-//! A path or a model gets an entry of its own only by a request that succeeded. No query, no
-//! header and no key is kept; the body of an error answer only where
-//! [`capture_error_bodies`](StatsLayer::capture_error_bodies) asks for it, as the upstream wrote it.
+//! A path, a model or a principal gets an entry of its own only by a request that succeeded;
+//! channels and keys are the gateway's own. A name takes up to 40 KB if something ended in each of
+//! its minutes and quarters, and a model 45 KB more for its percentiles. No query, no header and no
+//! key is kept, but the masks of keys; the body of an error answer only where
+//! [`capture_error_bodies`](StatsLayer::capture_error_bodies) asks for it, as the upstream wrote
+//! it.
 //!
 //! # Order
 //!
@@ -64,8 +78,11 @@
 //! As those of [`record`](crate::record): nothing is held back, dropping is an end like any other,
 //! errors are those of the inner service.
 
-mod counters;
+mod books;
+mod counts;
+mod ended;
 mod errors;
+mod group;
 mod handle;
 mod histogram;
 mod layer;
@@ -75,18 +92,24 @@ mod ring;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod windows;
 
-pub use counters::{MAX_ERRORS, MAX_MINUTES, MAX_MODELS, MAX_PATHS, MAX_RECENT};
+pub use books::{
+    MAX_CHANNELS, MAX_ERRORS, MAX_KEYS, MAX_MINUTES, MAX_MODELS, MAX_PATHS, MAX_PRINCIPALS,
+    MAX_RECENT, SHORTEST_STREAM,
+};
 pub use errors::{ErrorEntry, ErrorReport, ErrorStatistics, ErrorsQuery, Pagination};
+pub use group::{CostStats, GroupStats, Latency, TokenStats, WindowCounts, WindowStats};
 pub use handle::Stats;
-pub use histogram::Percentiles;
+pub use histogram::{Distribution, Percentiles};
 pub use layer::StatsLayer;
-pub use names::OTHER;
+pub use names::{MAX_NAME, OTHER};
 pub use report::STALE_AFTER;
 pub use snapshot::{
-    CountStats, Latency, ModelStats, PathStats, Performance, Point, RequestStats, Snapshot,
-    StatsQuery, Summary, TimeSeries, TokenStats, TotalStats,
+    CountStats, PathStats, Performance, Point, RequestStats, Snapshot, StatsQuery, Summary,
+    TimeSeries, TotalStats,
 };
+pub use windows::{MAX_WINDOW_MINUTES, MAX_WINDOW_QUARTERS};
 
 use crate::record::RecordService;
 

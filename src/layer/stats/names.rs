@@ -3,9 +3,13 @@
 use std::collections::HashMap;
 
 use crate::protocol::{Operation, Protocol, Route};
+use crate::record::cut;
 
 /// Where everything beyond a limit is counted together.
 pub const OTHER: &str = "other";
+
+/// Longest name that is counted by itself, in bytes; a longer one is cut.
+pub const MAX_NAME: usize = 256;
 
 /// One name for all paths of a route, where there is one: a model in the path is no path of its own.
 pub(super) fn template(route: Route) -> Option<&'static str> {
@@ -27,30 +31,48 @@ pub(super) fn template(route: Route) -> Option<&'static str> {
     })
 }
 
-/// Totals by name. Only a name that something good happened to gets an entry, and only so many do:
-/// callers cannot fill it with inventions.
+/// Totals by name, at most so many; the rest is counted together.
 #[derive(Debug)]
-pub(super) struct Named<T> {
+pub(crate) struct Named<T> {
     entries: HashMap<String, T>,
     other: T,
     limit: usize,
 }
 
 impl<T: Default> Named<T> {
-    /// At most `limit` entries; the rest is counted together.
+    /// At most `limit` entries of their own.
     pub(super) fn new(limit: usize) -> Self {
         Self { entries: HashMap::new(), other: T::default(), limit }
     }
 
-    /// The entry for `name`, or the one for all others.
-    pub(super) fn entry(&mut self, name: &str, may_insert: bool) -> &mut T {
-        if may_insert && self.entries.len() < self.limit && !self.entries.contains_key(name) {
-            self.entries.insert(name.to_owned(), T::default());
+    /// The entry for a name from outside, or the one for all others. Only a name that something
+    /// good happened to gets one: callers cannot fill it with inventions.
+    pub(super) fn entry(&mut self, name: &str, is_good: bool) -> &mut T {
+        let limit = if is_good { self.limit } else { 0 };
+        self.insert(name, limit, T::default)
+    }
+
+    /// The entry for a name of ours, or the one for all others.
+    pub(super) fn own(&mut self, name: &str, new: impl FnOnce() -> T) -> &mut T {
+        self.insert(name, self.limit, new)
+    }
+
+    fn insert(&mut self, name: &str, limit: usize, new: impl FnOnce() -> T) -> &mut T {
+        let name = cut(name, MAX_NAME);
+        if name == OTHER {
+            return &mut self.other;
+        }
+        if !self.entries.contains_key(name) {
+            if self.entries.len() >= limit {
+                return &mut self.other;
+            }
+            self.entries.insert(name.to_owned(), new());
         }
         self.entries.get_mut(name).unwrap_or(&mut self.other)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+    /// All of them, in no order, the one for all others last.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         let named = self.entries.iter().map(|(name, value)| (name.as_str(), value));
         named.chain(std::iter::once((OTHER, &self.other)))
     }
@@ -63,11 +85,21 @@ mod tests {
     #[test]
     fn names_are_bounded() {
         let mut named: Named<u64> = Named::new(2);
-        for name in ["a", "b", "c", "a", "bad"] {
+        for name in ["a", "bad", "b", "c", "a", "other"] {
             *named.entry(name, name != "bad") += 1;
         }
+        *named.own("ours", || 10) += 1;
         let mut entries: Vec<_> = named.iter().map(|(name, count)| (name, *count)).collect();
         entries.sort_unstable();
-        assert_eq!(entries, [("a", 2), ("b", 1), (OTHER, 2)]);
+        assert_eq!(entries, [("a", 2), ("b", 1), (OTHER, 4)]);
+    }
+
+    #[test]
+    fn names_are_cut() {
+        let mut named: Named<u64> = Named::new(9);
+        let long = "x".repeat(MAX_NAME);
+        *named.own(&format!("{long}1"), || 10) += 1;
+        *named.entry(&format!("{long}2"), true) += 1;
+        assert_eq!(named.iter().next(), Some((long.as_str(), &12)));
     }
 }

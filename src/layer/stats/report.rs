@@ -1,17 +1,23 @@
 //! From the books to a snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::counters::{Books, Minute, ModelTotals, PathTotals, Shared, TokenTotals, Totals};
+use super::books::{Books, Minute, PathTally, Tally};
+use super::counts::Counts;
+use super::ended::{Ended, Failure};
+use super::group::{GroupStats, faults};
+use super::handle::Stats;
 use super::histogram::Percentiles;
+use super::names::Named;
 use super::snapshot::{
-    CountStats, Latency, ModelStats, PathStats, Performance, Point, RequestStats, Snapshot,
-    StatsQuery, Summary, TimeSeries, TokenStats, TotalStats,
+    CountStats, PathStats, Performance, Point, RequestStats, Snapshot, StatsQuery, Summary,
+    TimeSeries, TotalStats,
 };
-use crate::protocol::model::{FaultKind, Usage};
-use crate::record::{Begun, Record};
+use crate::pricing::Cost;
+use crate::protocol::model::FaultKind;
+use crate::record::Begun;
 
 /// How long nothing may move in a request before it counts as stale: 300 s.
 pub const STALE_AFTER: Duration = Duration::from_secs(300);
@@ -24,8 +30,11 @@ pub(super) const TOP_PATHS: usize = 10;
 
 /// What is copied while the books are held; it is put into form after that.
 struct Copied {
+    minutes: Vec<Minute>,
     live: Vec<Arc<Begun>>,
-    recent: Vec<Arc<Record>>,
+    recent: Vec<Ended>,
+    /// What the answers of failed requests said.
+    contents: HashMap<*const Begun, Arc<str>>,
 }
 
 /// Unix seconds, both ends included.
@@ -52,60 +61,93 @@ impl Window {
     }
 }
 
-pub(super) fn report(shared: &Shared, query: &StatsQuery) -> Snapshot {
-    let now = shared.clock.now();
+pub(super) fn report(stats: &Stats, query: &StatsQuery) -> Snapshot {
+    let now = stats.now();
     let window = Window::new(query.start_time, query.end_time, now);
-    let books = shared.books();
-    let mut minutes: Vec<Minute> =
-        books.minutes.iter().filter(|minute| window.touches(minute)).copied().collect();
-    let copied = copy(&books, window);
-    let mut snapshot = Snapshot {
-        summary: summary(&minutes, window, shared.started, now),
-        performance: Performance { response_time_ms: Percentiles::default() },
-        time_series: TimeSeries::default(),
-        top_paths: top_paths(&books),
-        recent_requests: Vec::new(),
-        in_flight: books.live.len(),
-        stale: books.live.values().filter(|live| live.silent(now) > STALE_AFTER).count(),
-        totals: totals(&books),
-        latency: Latency {
-            headers_ms: books.headers.percentiles(),
-            first_event_ms: books.first_event.percentiles(),
-            total_ms: books.duration.percentiles(),
-        },
-        tokens: tokens(&books.tokens),
-        models: models(&books),
-        protocols: books.protocols.iter().map(|(name, totals)| (*name, counts(totals))).collect(),
-        status_classes: books.status_classes.clone(),
-        faults: books.faults.clone(),
-    };
-    drop(books);
-    minutes.sort_unstable_by_key(|minute| minute.minute);
-    snapshot.time_series = series(&minutes);
+    let (mut snapshot, copied) = stats.read(|books| (sums(books, now), copy(books, window)));
+    snapshot.summary = summary(&copied.minutes, window, stats.started(), now);
+    snapshot.time_series = series(&copied.minutes);
     snapshot.performance.response_time_ms = response_times(&copied.recent);
     snapshot.recent_requests = requests(&copied, query.limit, now);
     snapshot
 }
 
+/// What needs no window.
+fn sums(books: &Books, now: Duration) -> Snapshot {
+    let group = |tally: &Tally| GroupStats::of(tally, now);
+    let all = group(&books.all);
+    Snapshot {
+        summary: Summary::default(),
+        performance: Performance { response_time_ms: Percentiles::default() },
+        time_series: TimeSeries::default(),
+        top_paths: top_paths(books),
+        recent_requests: Vec::new(),
+        in_flight: books.live().len(),
+        stale: books.live().filter(|live| live.silent(now) > STALE_AFTER).count(),
+        totals: TotalStats {
+            requests: books.requests,
+            successes: all.successes,
+            failures: all.failures,
+            cancelled: all.cancelled,
+            request_bytes: all.request_bytes,
+            response_bytes: all.response_bytes,
+        },
+        windows: all.windows,
+        latency: (&books.times).into(),
+        tokens_per_second: books.times.tokens_per_second.distribution(),
+        tokens: all.tokens,
+        cost: all.cost,
+        paths: groups(&books.paths, |path| group(&path.tally)),
+        models: groups(&books.models, |model| GroupStats::of_model(model, now)),
+        providers: books.providers.iter().map(|(name, tally)| (*name, group(tally))).collect(),
+        channels: groups(&books.channels, group),
+        keys: groups(&books.keys, |key| GroupStats::of_key(key, now)),
+        principals: groups(&books.principals, group),
+        protocols: books.protocols.iter().map(|(name, sums)| (*name, counts(sums))).collect(),
+        status_classes: books.status_classes.clone(),
+        faults: faults(&books.all.total),
+    }
+}
+
+/// Those that anything ended under.
+fn groups<T: Default>(
+    named: &Named<T>,
+    group: impl Fn(&T) -> GroupStats,
+) -> BTreeMap<String, GroupStats> {
+    let groups = named.iter().map(|(name, tally)| (name.to_owned(), group(tally)));
+    groups.filter(|(_, group)| group.requests > 0).collect()
+}
+
 fn copy(books: &Books, window: Window) -> Copied {
-    let within = |live: &Begun| window.has(live.started);
+    let within = |begun: &Begun| window.has(begun.started);
+    let mut minutes: Vec<_> =
+        books.minutes.iter().filter(|minute| window.touches(minute)).copied().collect();
+    minutes.sort_unstable_by_key(|minute| minute.minute);
     Copied {
-        live: books.live.values().filter(|live| within(live)).cloned().collect(),
-        recent: books.recent.iter().filter(|record| within(&record.begun)).cloned().collect(),
+        minutes,
+        live: books.live().filter(|live| within(live)).cloned().collect(),
+        recent: books.recent.iter().filter(|ended| within(&ended.begun)).cloned().collect(),
+        contents: books
+            .errors
+            .iter()
+            .filter_map(|Failure { ended, content }| {
+                Some((Arc::as_ptr(&ended.begun), content.clone()?))
+            })
+            .collect(),
     }
 }
 
 fn summary(minutes: &[Minute], window: Window, started: Duration, now: Duration) -> Summary {
     let sum = |of: fn(&Minute) -> u64| minutes.iter().map(of).sum::<u64>();
     let total = sum(|minute| minute.requests);
-    let successes = sum(|minute| minute.totals.successes);
-    let bytes = sum(|minute| minute.totals.bytes_out);
+    let successes = sum(|minute| minute.successes);
+    let bytes = sum(|minute| minute.bytes_out);
     let time: Duration = minutes.iter().map(|minute| minute.response_time).sum();
     let lived = window.end.min(now.as_secs_f64()) - window.start.max(started.as_secs_f64());
     Summary {
         total_requests: total,
         successful_requests: successes,
-        failed_requests: sum(|minute| minute.totals.failures),
+        failed_requests: sum(|minute| minute.failures),
         success_rate: rate(successes, total),
         avg_response_time: mean_ms(time, sum(|minute| minute.timed)),
         // The first second would show absurd rates.
@@ -122,22 +164,22 @@ fn series(minutes: &[Minute]) -> TimeSeries {
     };
     TimeSeries {
         requests_per_minute: points(|minute| minute.requests),
-        errors_per_minute: points(|minute| minute.totals.failures),
-        bytes_per_minute: points(|minute| minute.totals.bytes_out),
+        errors_per_minute: points(|minute| minute.failures),
+        bytes_per_minute: points(|minute| minute.bytes_out),
     }
 }
 
-fn response_times(recent: &[Arc<Record>]) -> Percentiles {
-    let times = recent.iter().filter_map(|record| record.headers).filter(|time| !time.is_zero());
+fn response_times(recent: &[Ended]) -> Percentiles {
+    let times = recent.iter().filter_map(|ended| ended.headers).filter(|time| !time.is_zero());
     Percentiles::of(&mut times.map(millis).collect::<Vec<_>>())
 }
 
 fn top_paths(books: &Books) -> BTreeMap<String, PathStats> {
-    let mut paths: Vec<(&str, &PathTotals)> =
-        books.paths.iter().filter(|(_, path)| path.totals.ended > 0).collect();
-    paths.sort_unstable_by(|(a, x), (b, y)| y.totals.ended.cmp(&x.totals.ended).then(a.cmp(b)));
-    let stats = |(name, path): (&str, &PathTotals)| {
-        let Totals { ended, successes, failures, bytes_out } = path.totals;
+    let ended = |path: &PathTally| path.tally.total.ended;
+    let mut paths: Vec<_> = books.paths.iter().filter(|(_, path)| ended(path) > 0).collect();
+    paths.sort_unstable_by(|(a, x), (b, y)| ended(y).cmp(&ended(x)).then(a.cmp(b)));
+    let stats = |(name, path): (&str, &PathTally)| {
+        let Counts { ended, successes, failures, bytes_out, .. } = path.tally.total;
         let average = mean_ms(path.response_time, successes);
         let stats = PathStats {
             count: ended,
@@ -151,47 +193,22 @@ fn top_paths(books: &Books) -> BTreeMap<String, PathStats> {
     paths.into_iter().take(TOP_PATHS).map(stats).collect()
 }
 
-fn totals(books: &Books) -> TotalStats {
-    TotalStats {
-        requests: books.requests,
-        successes: books.totals.successes,
-        failures: books.totals.failures,
-        cancelled: books.cancelled,
-        request_bytes: books.bytes_in,
-        response_bytes: books.totals.bytes_out,
-    }
-}
-
-fn models(books: &Books) -> BTreeMap<String, ModelStats> {
-    let ended = books.models.iter().filter(|(_, model)| model.totals.ended > 0);
-    let stats = |(name, model): (&str, &ModelTotals)| {
-        let CountStats { count, errors, .. } = counts(&model.totals);
-        (name.to_owned(), ModelStats { count, errors, tokens: tokens(&model.tokens) })
-    };
-    ended.map(stats).collect()
-}
-
-fn counts(totals: &Totals) -> CountStats {
-    CountStats { count: totals.ended, errors: totals.failures, bytes: totals.bytes_out }
-}
-
-fn tokens(totals: &TokenTotals) -> TokenStats {
-    let TokenTotals { known, input, cache_read, cache_write, output, reasoning } = *totals;
-    TokenStats { known, input, cache_read, cache_write, output, reasoning }
+fn counts(counts: &Counts) -> CountStats {
+    CountStats { count: counts.ended, errors: counts.failures, bytes: counts.bytes_out }
 }
 
 /// The last `limit` requests, oldest first.
 fn requests(copied: &Copied, limit: i64, now: Duration) -> Vec<RequestStats> {
-    let ended = copied.recent.iter().map(|record| (&record.begun, Some(record)));
+    let ended = copied.recent.iter().map(|ended| (&ended.begun, Some(ended)));
     let mut all: Vec<_> = copied.live.iter().map(|live| (live, None)).chain(ended).collect();
-    all.sort_unstable_by_key(|(live, _)| (live.started, live.number));
+    all.sort_unstable_by_key(|(begun, _)| (begun.started, begun.number));
     let keep = usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(all.len());
     let skip = all.len().saturating_sub(keep);
     all.into_iter()
         .skip(skip)
-        .map(|(live, record)| match record {
-            None => pending(live, now),
-            Some(record) => ended_request(record),
+        .map(|(begun, ended)| match ended {
+            None => pending(begun, now),
+            Some(ended) => ended_request(ended, copied.contents.get(&Arc::as_ptr(begun))),
         })
         .collect()
 }
@@ -216,34 +233,32 @@ fn pending(live: &Begun, now: Duration) -> RequestStats {
         attempts: None,
         input_tokens: None,
         output_tokens: None,
+        cost: None,
         fault: None,
         error: None,
         response_content: None,
     }
 }
 
-fn ended_request(record: &Record) -> RequestStats {
-    let status_code = record.status.map(|status| status.as_u16());
+fn ended_request(ended: &Ended, content: Option<&Arc<str>>) -> RequestStats {
+    let status_code = ended.status.map(|status| status.as_u16());
     RequestStats {
-        status: match record {
-            _ if record.failed() => "error",
-            _ if record.cancelled() => "cancelled",
-            _ => "completed",
-        },
+        status: ended.outcome,
         status_code,
         status_code_raw: status_code,
-        response_time: record.headers.unwrap_or_default().as_secs_f64(),
-        duration_ms: Some(millis(record.total)),
-        first_event_ms: record.first_event.map(millis),
-        model: record.model.as_deref().map(str::to_owned),
-        principal: record.principal.as_ref().map(|principal| principal.id().to_owned()),
-        attempts: Some(record.attempts.len()).filter(|attempts| *attempts > 0),
-        input_tokens: record.usage.as_ref().map(Usage::input_total),
-        output_tokens: record.usage.as_ref().map(Usage::output_total),
-        fault: record.fault.map(FaultKind::as_str),
-        error: record.error.as_deref().map(str::to_owned),
-        response_content: record.error_body.as_deref().map(str::to_owned),
-        ..pending(&record.begun, Duration::ZERO)
+        response_time: ended.headers.unwrap_or_default().as_secs_f64(),
+        duration_ms: Some(millis(ended.total)),
+        first_event_ms: ended.first_event.map(millis),
+        model: ended.model.as_deref().map(str::to_owned),
+        principal: ended.principal.as_ref().map(|principal| principal.id().to_owned()),
+        attempts: Some(ended.attempts).filter(|attempts| *attempts > 0),
+        input_tokens: ended.input_tokens,
+        output_tokens: ended.output_tokens,
+        cost: ended.cost.map(Cost::usd),
+        fault: ended.fault.map(FaultKind::as_str),
+        error: ended.error.as_deref().map(str::to_owned),
+        response_content: content.map(ToString::to_string),
+        ..pending(&ended.begun, Duration::ZERO)
     }
 }
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::histogram::Percentiles;
+use super::group::{CostStats, GroupStats, Latency, TokenStats, WindowStats};
+use super::histogram::{Distribution, Percentiles};
 
 /// Which part of what was counted a report tells.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -50,13 +51,31 @@ pub struct Snapshot {
     pub stale: usize,
     /// Everything since the start.
     pub totals: TotalStats,
+    /// What ended in the last minutes and hours, in all.
+    pub windows: WindowStats,
     /// Times since the start.
     pub latency: Latency,
+    /// Output tokens by the seconds from the first event to the end, of streams that took at least
+    /// [`SHORTEST_STREAM`](super::SHORTEST_STREAM) of them.
+    pub tokens_per_second: Distribution,
     /// Tokens since the start.
     pub tokens: TokenStats,
-    /// By model. Those beyond [`MAX_MODELS`](super::MAX_MODELS), and names that no request
-    /// succeeded with, are `other`.
-    pub models: BTreeMap<String, ModelStats>,
+    /// What they cost.
+    pub cost: CostStats,
+    /// By path, the paths of a known protocol as one. Here as below, those beyond the
+    /// [limits](super#limits) are together `other`, and so are the names from outside that no
+    /// request succeeded with.
+    pub paths: BTreeMap<String, GroupStats>,
+    /// By model.
+    pub models: BTreeMap<String, GroupStats>,
+    /// By the protocol that the upstream speaks.
+    pub providers: BTreeMap<&'static str, GroupStats>,
+    /// Attempts by channel.
+    pub channels: BTreeMap<String, GroupStats>,
+    /// Attempts by key: by its id, or masked where it has none.
+    pub keys: BTreeMap<String, GroupStats>,
+    /// By caller.
+    pub principals: BTreeMap<String, GroupStats>,
     /// By the protocol of the caller.
     pub protocols: BTreeMap<&'static str, CountStats>,
     /// Answers by the first digit of their status.
@@ -66,7 +85,7 @@ pub struct Snapshot {
 }
 
 /// Sums of a window.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Summary {
     /// Requests that began, ended or not.
@@ -183,6 +202,9 @@ pub struct RequestStats {
     /// All output tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
+    /// What it cost in USD, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
     /// What kind of fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
@@ -212,36 +234,6 @@ pub struct TotalStats {
     pub response_bytes: u64,
 }
 
-/// Times in milliseconds since the start. A value is at most an eighth too high.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Latency {
-    /// To the headers.
-    pub headers_ms: Percentiles,
-    /// To the first meaningful event of streams.
-    pub first_event_ms: Percentiles,
-    /// To the end.
-    pub total_ms: Percentiles,
-}
-
-/// Tokens, no token in two members.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct TokenStats {
-    /// Answers whose tokens are known.
-    pub known: u64,
-    /// Input that no cache had a part in.
-    pub input: u64,
-    /// Input read from a prompt cache.
-    pub cache_read: u64,
-    /// Input written to a prompt cache.
-    pub cache_write: u64,
-    /// Output without thinking.
-    pub output: u64,
-    /// Thinking.
-    pub reasoning: u64,
-}
-
 /// Ended requests.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -252,16 +244,4 @@ pub struct CountStats {
     pub errors: u64,
     /// Bytes of their answers.
     pub bytes: u64,
-}
-
-/// Ended requests of one model.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct ModelStats {
-    /// All of them.
-    pub count: u64,
-    /// The failed ones.
-    pub errors: u64,
-    /// Their tokens.
-    pub tokens: TokenStats,
 }

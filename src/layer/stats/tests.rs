@@ -1,3 +1,6 @@
+mod golden;
+mod groups;
+
 use std::convert::Infallible;
 use std::future::{Future, poll_fn, ready};
 use std::pin::Pin;
@@ -9,7 +12,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Empty;
-use serde_json::json;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -317,7 +319,7 @@ fn rings_forget_the_oldest() {
     assert_eq!(snapshot.summary.failed_requests, (MAX_RECENT + 5) as u64);
     assert_eq!(snapshot.recent_requests.len(), MAX_RECENT);
     let with_body = snapshot.recent_requests.iter().filter(|r| r.response_content.is_some());
-    assert_eq!(with_body.count(), MAX_RECENT);
+    assert_eq!(with_body.count(), MAX_ERRORS);
     let errors = ErrorsQuery { limit: usize::MAX, ..ErrorsQuery::default() };
     assert_eq!(layer.stats().errors(&errors).errors.len(), MAX_ERRORS);
     assert_eq!(layer.stats().snapshot().recent_requests.len(), 100);
@@ -353,7 +355,7 @@ fn inventions_do_not_fill_the_books() {
     let snapshot = layer.stats().snapshot();
     assert_eq!(snapshot.models.len(), MAX_MODELS + 1);
     assert!(snapshot.models.keys().all(|name| name.len() <= MAX_MODEL));
-    assert_eq!(snapshot.models.values().map(|model| model.count).sum::<u64>(), 10_000);
+    assert_eq!(snapshot.models.values().map(|model| model.requests).sum::<u64>(), 10_000);
 }
 
 #[test]
@@ -477,78 +479,6 @@ fn an_empty_snapshot_is_well_formed() {
 }
 
 #[test]
-fn a_snapshot_as_json() {
-    let (layer, hand) = Hand::layer();
-    let clock = hand.clone();
-    let mut service = layer.layer(Answer(move |_: Request<_>| {
-        clock.forward(250);
-        Ok(typed(
-            "application/json",
-            ["{\"model\":\"m\",\"usage\":{\"input_tokens\":7,\"output_tokens\":3}}"],
-        ))
-    }));
-    let request = Request::post("/v1/messages?beta=true").body(Empty::<Bytes>::new()).unwrap();
-    steps(now(service.call(request)).unwrap().body_mut());
-    hand.forward(1750);
-    let _pending = call(&layer, Method::GET, "/slow", answer(200, ["x"]));
-    let tokens = json!({
-        "known": 1, "input": 7, "cache_read": 0, "cache_write": 0, "output": 3, "reasoning": 0
-    });
-    let bytes = 58;
-    let percentiles = |value: f64| json!({"p50": value, "p95": value, "p99": value});
-    assert_eq!(
-        serde_json::to_value(layer.stats().snapshot()).unwrap(),
-        json!({
-            "summary": {
-                "total_requests": 2, "successful_requests": 1, "failed_requests": 0,
-                "success_rate": 0.5, "avg_response_time": 250.0, "requests_per_second": 1.0,
-                "total_bytes_sent": bytes, "total_bytes_sent_formatted": "58.0 B",
-                "uptime_seconds": 2.0
-            },
-            "performance": {"response_time_ms": percentiles(250.0)},
-            "time_series": {
-                "requests_per_minute": [{"time": 1_699_999_980, "count": 2}],
-                "errors_per_minute": [{"time": 1_699_999_980, "count": 0}],
-                "bytes_per_minute": [{"time": 1_699_999_980, "count": bytes}]
-            },
-            "top_paths": {"/v1/messages": {
-                "count": 1, "bytes": bytes, "errors": 0, "avg_response_time": 250.0,
-                "success_rate": 1.0
-            }},
-            "recent_requests": [
-                {
-                    "request_id": "1700000000000-1", "path": "/v1/messages", "method": "POST",
-                    "status": "completed", "status_code": 200, "status_code_raw": 200,
-                    "bytes": bytes, "request_bytes": 0, "response_time": 0.25,
-                    "timestamp": 1_700_000_000.0, "duration_ms": 250.0, "protocol": "anthropic",
-                    "model": "m", "input_tokens": 7, "output_tokens": 3
-                },
-                {
-                    "request_id": "1700000002000-2", "path": "/slow", "method": "GET",
-                    "status": "pending", "status_code": null, "status_code_raw": null,
-                    "bytes": 0, "request_bytes": 0, "response_time": 0.0,
-                    "timestamp": 1_700_000_002.0
-                }
-            ],
-            "in_flight": 1, "stale": 0,
-            "totals": {
-                "requests": 2, "successes": 1, "failures": 0, "cancelled": 0,
-                "request_bytes": 0, "response_bytes": bytes
-            },
-            "latency": {
-                "headers_ms": percentiles(262.144), "first_event_ms": percentiles(0.0),
-                "total_ms": percentiles(262.144)
-            },
-            "tokens": tokens,
-            "models": {"m": {"count": 1, "errors": 0, "tokens": tokens}},
-            "protocols": {"anthropic": {"count": 1, "errors": 0, "bytes": bytes}},
-            "status_classes": {"2xx": 1},
-            "faults": {}
-        })
-    );
-}
-
-#[test]
 fn errors_are_listed_page_by_page() {
     let (layer, hand) = Hand::layer();
     let layer = layer.capture_error_bodies(true);
@@ -560,30 +490,8 @@ fn errors_are_listed_page_by_page() {
     let query =
         ErrorsQuery { limit: 2, path_filter: Some("B".to_owned()), ..ErrorsQuery::default() };
     let report = layer.stats().errors(&query);
-    assert_eq!(
-        serde_json::to_value(&report).unwrap(),
-        json!({
-            "errors": [
-                {
-                    "request_id": "1700000003000-4", "path": "/a/b",
-                    "error": "HTTP 500: Internal Server Error", "timestamp": 1_700_000_003.0,
-                    "formatted_time": "2023-11-14 22:13:23", "response_time": 0.0,
-                    "response_content": "no"
-                },
-                {
-                    "request_id": "1700000002000-3", "path": "/b",
-                    "error": "HTTP 500: Internal Server Error", "timestamp": 1_700_000_002.0,
-                    "formatted_time": "2023-11-14 22:13:22", "response_time": 0.0,
-                    "response_content": "no"
-                }
-            ],
-            "pagination": {"total": 3, "limit": 2, "offset": 0, "has_more": true},
-            "statistics": {
-                "total_errors": 3, "total_requests": 5, "error_rate": 0.8,
-                "errors_by_path": {"/B": 1, "/a/b": 1, "/b": 1}
-            }
-        })
-    );
+    let paths: Vec<_> = report.errors.iter().map(|error| error.path.as_str()).collect();
+    assert_eq!((paths, report.pagination.has_more), (vec!["/a/b", "/b"], true));
     let last = layer.stats().errors(&ErrorsQuery { offset: 2, ..query });
     assert_eq!((last.errors.len(), last.pagination.has_more), (1, false));
     let query: ErrorsQuery = serde_json::from_str("{\"end_time\":1700000000.5}").unwrap();

@@ -91,6 +91,25 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// All of them, in their order.
+    pub const ALL: &'static [Self] = &[
+        Self::ClientCancel,
+        Self::BadRequest,
+        Self::NotFound,
+        Self::TooLarge,
+        Self::UnsupportedMedia,
+        Self::ContextTooLong,
+        Self::ContentPolicy,
+        Self::Auth,
+        Self::Permission,
+        Self::Billing,
+        Self::RateLimit,
+        Self::Overloaded,
+        Self::Upstream,
+        Self::Transport,
+        Self::Timeout,
+    ];
+
     /// The name in stats and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
