@@ -8,6 +8,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::RewriteBody;
+use crate::redact;
 
 pin_project! {
     /// Reads a whole body into memory, up to a limit.
@@ -25,7 +26,6 @@ pin_project! {
     /// assert!(matches!(error, CollectError::TooLarge));
     /// # });
     /// ```
-    #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Collect<B> {
         #[pin]
@@ -39,12 +39,32 @@ pin_project! {
 }
 
 /// A body read to its end.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Collected {
     /// All data.
     pub bytes: Bytes,
     /// The trailers, if it had any.
     pub trailers: Option<HeaderMap>,
+}
+
+// How much there is, not what: a body is the caller's.
+impl fmt::Debug for Collected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collected")
+            .field("bytes", &self.bytes.len())
+            .field("trailers", &self.trailers.as_ref().map(redact::headers))
+            .finish()
+    }
+}
+
+impl<B: fmt::Debug> fmt::Debug for Collect<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collect")
+            .field("body", &self.body)
+            .field("limit", &self.limit)
+            .field("read", &(self.single.len() + self.joined.len() + self.excess.len()))
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a body was not read to its end.
@@ -261,5 +281,12 @@ mod tests {
         let result = collect(Frames::new(["a".into(), Step::error("cut")]), 9);
         assert_eq!(result.unwrap_err().to_string(), "cut");
         assert_eq!(CollectError::<BoxError>::TooLarge.to_string(), "body is larger than the limit");
+    }
+
+    #[test]
+    fn debug_shows_lengths_only() {
+        let mut collect = Collect::new((), 9);
+        collect.single = "canary".into();
+        assert_eq!(format!("{collect:?}"), "Collect { body: (), limit: 9, read: 6, .. }");
     }
 }

@@ -35,7 +35,6 @@ pin_project! {
     /// assert!(headers.is_empty());
     /// # });
     /// ```
-    #[derive(Debug)]
     pub struct DecodeBody<B> {
         #[pin]
         body: B,
@@ -44,6 +43,15 @@ pin_project! {
         trailers: Option<HeaderMap>,
         input_ended: bool,
         failed: bool,
+    }
+}
+
+impl<B: fmt::Debug> fmt::Debug for DecodeBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DecodeBody")
+            .field("body", &self.body)
+            .field("decoder", &self.decoder)
+            .finish_non_exhaustive()
     }
 }
 

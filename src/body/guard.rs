@@ -1,3 +1,4 @@
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -55,12 +56,20 @@ impl Border {
 }
 
 /// The end of what has come so far.
-#[derive(Debug)]
 struct Tail {
     protocol: Protocol,
     bytes: Vec<u8>,
     /// It is the whole stream.
     whole: bool,
+}
+
+impl fmt::Debug for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tail")
+            .field("protocol", &self.protocol)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Tail {
@@ -256,5 +265,11 @@ mod tests {
             let mut plain = GuardBody::new(Frames::new(script()), Bytes::from_static(b"broken"));
             assert_eq!(steps(&mut plain), script().collect::<Vec<_>>(), "{pieces:?}");
         }
+    }
+
+    #[test]
+    fn debug_shows_lengths_only() {
+        let tail = Tail { protocol: Protocol::Gemini, bytes: b"canary".to_vec(), whole: true };
+        assert_eq!(format!("{tail:?}"), "Tail { protocol: Gemini, bytes: 6, .. }");
     }
 }

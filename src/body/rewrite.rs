@@ -1,3 +1,4 @@
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -7,6 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::Collected;
+use crate::redact;
 
 pin_project! {
     /// A body that is either the inner one, untouched, or bytes in its place.
@@ -30,7 +32,6 @@ pin_project! {
 }
 
 pin_project! {
-    #[derive(Debug)]
     #[project = InnerProj]
     enum Inner<B> {
         Untouched { #[pin] body: B },
@@ -65,6 +66,25 @@ impl<B> RewriteBody<B> {
                 bytes: collected.bytes,
                 trailers: collected.trailers.map(Box::new),
             },
+        }
+    }
+}
+
+// How much there is, not what: a body is the caller's.
+impl<B: fmt::Debug> fmt::Debug for Inner<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Untouched { body } => f.debug_tuple("Untouched").field(body).finish(),
+            Self::Full { bytes, trailers } => f
+                .debug_struct("Full")
+                .field("bytes", &bytes.len())
+                .field("trailers", &trailers.as_deref().map(redact::headers))
+                .finish(),
+            Self::Resumed { read, body } => f
+                .debug_struct("Resumed")
+                .field("read", &read.each_ref().map(Bytes::len))
+                .field("body", body)
+                .finish(),
         }
     }
 }
@@ -190,5 +210,25 @@ mod tests {
             assert_eq!(body.size_hint().exact(), Some(0));
             assert_eq!(steps(&mut body), []);
         }
+    }
+
+    #[test]
+    fn debug_shows_lengths_only() {
+        let mut trailers = HeaderMap::new();
+        trailers.append("x-api-key", "canary-1".parse().unwrap());
+        let collected = Collected { bytes: "canary-2".into(), trailers: Some(trailers) };
+        assert_eq!(
+            format!("{collected:?}"),
+            r#"Collected { bytes: 8, trailers: Some({"x-api-key": "***"}) }"#
+        );
+        assert_eq!(
+            format!("{:?}", RewriteBody::<()>::collected(collected)),
+            r#"RewriteBody { inner: Full { bytes: 8, trailers: Some({"x-api-key": "***"}) } }"#
+        );
+        let resumed = RewriteBody::resumed(["canary".into(), "".into()], ());
+        assert_eq!(
+            format!("{resumed:?}"),
+            "RewriteBody { inner: Resumed { read: [6, 0], body: () } }"
+        );
     }
 }

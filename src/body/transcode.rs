@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -48,7 +49,6 @@ pin_project! {
     /// assert_eq!(body.collect().await.unwrap().to_bytes(), "HELLO!");
     /// # });
     /// ```
-    #[derive(Debug)]
     pub struct TranscodeBody<B, T> {
         // None when nothing more is wanted of it.
         #[pin]
@@ -73,6 +73,17 @@ impl<B, T> TranscodeBody<B, T> {
     pub fn keep_alive(mut self, interval: Option<Duration>) -> Self {
         self.keep_alive = interval.map(KeepAlive::new);
         self
+    }
+}
+
+// Neither what waits to be sent nor what the transcoder keeps: both are the caller's.
+impl<B: fmt::Debug, T> fmt::Debug for TranscodeBody<B, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TranscodeBody")
+            .field("inner", &self.inner)
+            .field("out", &self.out.len())
+            .field("keep_alive", &self.keep_alive)
+            .finish_non_exhaustive()
     }
 }
 
@@ -297,5 +308,13 @@ mod tests {
         step(&mut body);
         drop(body);
         assert!(probe.is_dropped());
+    }
+
+    #[test]
+    fn debug_shows_lengths_only() {
+        let mut body = TranscodeBody::new((), "canary");
+        body.out.extend_from_slice(b"canary");
+        let shown = format!("{body:?}");
+        assert!(shown.contains("out: 6") && !shown.contains("canary"), "{shown}");
     }
 }

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,12 +17,17 @@ pub(super) struct Awaited<C> {
     waiting: Option<Box<Waiting<C>>>,
 }
 
-#[derive(Debug)]
 struct Waiting<C> {
     collect: Pin<Box<Collect<DecodeBody<C>>>>,
     job: Box<Job>,
     keep_alive: KeepAlive,
     ping: Bytes,
+}
+
+impl<C> fmt::Debug for Waiting<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").finish_non_exhaustive()
+    }
 }
 
 impl<C> Awaited<C> {

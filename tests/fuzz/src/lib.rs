@@ -12,6 +12,7 @@ mod edits;
 mod events;
 mod input;
 mod machines;
+mod redaction;
 mod stream;
 
 use tower_llm_gateway::protocol::Protocol;
@@ -21,7 +22,7 @@ pub use input::Input;
 /// A target's name and what it asserts of any bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("read_anthropic", read_anthropic),
     ("read_openai_chat", read_openai_chat),
     ("read_openai_responses", read_openai_responses),
@@ -35,6 +36,7 @@ pub const TARGETS: [Target; 13] = [
     ("sse", sse),
     ("json", json),
     ("edit", edit),
+    ("redaction", redaction),
 ];
 
 pub fn read_anthropic(bytes: &[u8]) {
@@ -90,6 +92,11 @@ pub fn json(bytes: &[u8]) {
 pub fn edit(bytes: &[u8]) {
     let Some(input) = Input::read(bytes) else { return };
     edits::check(&input);
+}
+
+pub fn redaction(bytes: &[u8]) {
+    let Some(input) = Input::read(bytes) else { return };
+    redaction::check(&input);
 }
 
 fn read(protocol: Protocol, bytes: &[u8]) {
