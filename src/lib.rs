@@ -44,7 +44,7 @@
 //! protocol   what the wire formats mean: readers, writers, the hub model. Sans-IO
 //! sse        bytes to events to bytes. Sans-IO
 //! redact     what of headers, URLs, bodies and texts may be shown
-//! secret, error
+//! secret, error, calendar
 //! ```
 //!
 //! # Rules
@@ -68,6 +68,7 @@
 mod macros;
 
 pub mod body;
+mod calendar;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod context;

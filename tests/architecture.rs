@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("macros", &[]),
+    ("calendar", &[]),
     ("secret", &[]),
     ("redact", &["secret", "error"]),
     ("sse", &["error"]),
@@ -19,13 +20,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("body", &["protocol", "sse", "redact", "error"]),
     ("upstream", &["redact", "error", "secret", "context"]),
     ("config", &["redact", "error", "secret", "context", "protocol"]),
-    ("store", &["redact", "error", "secret", "context", "protocol"]),
+    ("store", &["redact", "error", "secret", "calendar", "context", "protocol"]),
     ("record", &["body", "context", "protocol", "redact", "error"]),
     (
         "layer",
         &[
             "record", "body", "store", "context", "pricing", "protocol", "sse", "redact", "secret",
-            "error",
+            "calendar", "error",
         ],
     ),
 ];

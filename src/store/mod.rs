@@ -26,18 +26,29 @@
 //!
 //! A pool of keys (feature `key-pool`) saves in a `KeyStore` what it learns of its keys: the end
 //! of a cooldown, how many there were, which key was moved behind the others.
+//!
+//! # The live log
+//!
+//! A line of it is a [`LogEntry`]; a [`LogFilter`] chooses among them. `daily` (feature
+//! `request-log`) keeps them in files.
 
+#[cfg(feature = "request-log")]
+pub mod daily;
 #[cfg(feature = "key-pool")]
 mod keys;
+mod log_entry;
 mod lru;
 mod memory;
+mod page;
 #[cfg(feature = "session")]
 mod sessions;
 mod vault;
 
 #[cfg(feature = "key-pool")]
 pub use keys::{KeyState, KeyStore, MAX_REMEMBERED_KEYS, MemoryKeys};
+pub use log_entry::{LogEntry, LogFilter, LogLevel, UnknownLevel};
 pub use memory::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, DEFAULT_TTL, MemoryVault};
+pub use page::Pagination;
 #[cfg(feature = "session")]
 pub use sessions::{
     DEFAULT_MAX_SESSION_BYTES, DEFAULT_MAX_TURNS, DEFAULT_SESSION_TTL, MemorySessions,
