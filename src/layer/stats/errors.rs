@@ -1,13 +1,13 @@
 //! Failed requests, page by page: the shape of an older gateway's `GET /errors`.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::ended::Failure;
 use super::handle::Stats;
 use super::report::{TOP_PATHS, Window, millis, two_digits};
+use crate::calendar;
 
 /// Which failed requests to list.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -134,7 +134,7 @@ fn entry(failure: &Failure) -> ErrorEntry {
         path: ended.begun.path.to_string(),
         error: ended.error.as_deref().unwrap_or_default().to_owned(),
         timestamp: ended.begun.started.as_secs_f64(),
-        formatted_time: utc(ended.begun.started),
+        formatted_time: calendar::date_and_time(ended.begun.started),
         response_time: two_digits(millis(ended.headers.unwrap_or_default())),
         response_content: failure.content.as_deref().map(str::to_owned),
     }
@@ -149,39 +149,4 @@ fn by_path(found: &[Failure]) -> BTreeMap<String, usize> {
     // The sort is stable: equal counts stay in the order of their names.
     paths.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     paths.into_iter().take(TOP_PATHS).map(|(path, count)| (path.to_owned(), count)).collect()
-}
-
-/// Date and time of the proleptic Gregorian calendar in UTC, to the second.
-fn utc(time: Duration) -> String {
-    let (days, second) = (time.as_secs() / 86_400, time.as_secs() % 86_400);
-    // Years that begin in March end with the leap day; an era of 400 of them has 146,097 days.
-    let day = days + 719_468;
-    let (era, day) = (day / 146_097, day % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let (date, month) = (day - (153 * month + 2) / 5 + 1, (month + 2) % 12 + 1);
-    let year = era * 400 + year + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{date:02} {hour:02}:{minute:02}:{second:02}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates() {
-        for (seconds, text) in [
-            (0, "1970-01-01 00:00:00"),
-            (951_782_399, "2000-02-28 23:59:59"),
-            (951_782_400, "2000-02-29 00:00:00"),
-            (951_868_800, "2000-03-01 00:00:00"),
-            (1_700_000_000, "2023-11-14 22:13:20"),
-            (1_735_689_599, "2024-12-31 23:59:59"),
-            (4_107_542_400, "2100-03-01 00:00:00"),
-        ] {
-            assert_eq!(utc(Duration::from_secs(seconds)), text);
-        }
-    }
 }
