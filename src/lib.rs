@@ -61,7 +61,8 @@
 //! None by default. `upstream`: `HttpUpstream`, a pooled client. `key-pool`, `channel`, `session`,
 //! `limit`, `otel`: the layer of that name. `failover`: `FailoverLayer` and `FirstEventLayer`.
 //! `config`: the file of channels. `decompress`: bodies in gzip, deflate, br and zstd are read where a
-//! layer must see them; without it they are refused. `full`: all.
+//! layer must see them; without it they are refused. `request-log`: the store of a row for each
+//! request and each attempt; `sqlite` and `postgres` keep it, and the states of keys. `full`: all.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[macro_use]

@@ -31,27 +31,48 @@
 //!
 //! A line of it is a [`LogEntry`]; a [`LogFilter`] chooses among them. `daily` (feature
 //! `request-log`) keeps them in files.
+//!
+//! # The request log
+//!
+//! A `RequestLogStore` (feature `request-log`) keeps a row for each request and each attempt, and
+//! answers who asked for what, and how it went: `MemoryRequestLog`, or `SqlStore` (features
+//! `sqlite` and `postgres`), which keeps the states of keys too.
 
 #[cfg(feature = "request-log")]
 pub mod daily;
-#[cfg(feature = "key-pool")]
+#[cfg(any(feature = "session", feature = "request-log"))]
+mod error;
+#[cfg(any(feature = "key-pool", feature = "sqlite", feature = "postgres"))]
 mod keys;
 mod log_entry;
 mod lru;
 mod memory;
 mod page;
+#[cfg(feature = "request-log")]
+mod request_log;
 #[cfg(feature = "session")]
 mod sessions;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod sql;
 mod vault;
 
-#[cfg(feature = "key-pool")]
+#[cfg(any(feature = "session", feature = "request-log"))]
+pub use error::{StoreError, StoreFuture};
+#[cfg(any(feature = "key-pool", feature = "sqlite", feature = "postgres"))]
 pub use keys::{KeyState, KeyStore, MAX_REMEMBERED_KEYS, MemoryKeys};
 pub use log_entry::{LogEntry, LogFilter, LogLevel, UnknownLevel};
 pub use memory::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, DEFAULT_TTL, MemoryVault};
 pub use page::Pagination;
+#[cfg(feature = "request-log")]
+pub use request_log::{
+    AttemptRow, BodyText, DEFAULT_MAX_ROWS, DEFAULT_PAGE, LogBatch, LogQuery, MAX_PAGE,
+    MAX_PRINCIPALS, MemoryRequestLog, Page, PrincipalCalls, RequestLogStore, RequestRow,
+};
 #[cfg(feature = "session")]
 pub use sessions::{
     DEFAULT_MAX_SESSION_BYTES, DEFAULT_MAX_TURNS, DEFAULT_SESSION_TTL, MemorySessions,
-    SessionStore, StoreError, StoreFuture, Turn, TurnKey,
+    SessionStore, Turn, TurnKey,
 };
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use sql::{SqlStore, SqlWorker};
 pub use vault::{SealVault, VaultKey};

@@ -1,10 +1,10 @@
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::error::StoreFuture;
 use super::lru::{Bounds, Lru};
 
 /// Default for [`MemorySessions::max_turns`].
@@ -19,14 +19,11 @@ pub const DEFAULT_SESSION_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// What an item counts beside its bytes: its handle and its allocation.
 const ITEM_OVERHEAD: usize = 64;
 
-/// What a [`SessionStore`] answers with.
-pub type StoreFuture<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
-
 /// Keeps the turns of conversations, so that a caller needs to send only what is new.
 ///
 /// Turns of one principal are never shown to another: it is part of the key. A store may forget
-/// what it wants. What it cannot read because it is broken is a [`StoreError`], which callers are
-/// told as 503: it is not their mistake.
+/// what it wants. What it cannot read because it is broken is a
+/// [`StoreError`](super::StoreError), which callers are told as 503: it is not their mistake.
 pub trait SessionStore: Send + Sync {
     /// The turn `key` and those that it goes on from, the newest first, at most `max_turns`. Empty
     /// where the turn is not known; it ends early where an older one is no longer known.
@@ -86,18 +83,6 @@ impl fmt::Debug for Turn {
             .finish_non_exhaustive()
     }
 }
-
-/// A store that cannot be read or written now. It tells nothing of where the store is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoreError;
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the store is not available")
-    }
-}
-
-impl std::error::Error for StoreError {}
 
 /// Sessions in memory. Its clones share what they keep, and its limits: one that is given a limit
 /// of its own begins anew, empty, and shares nothing with the others.

@@ -1,0 +1,48 @@
+-- One row for each request, and one for each of its calls to upstreams. Times are unix ms.
+CREATE TABLE gateway_requests (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    request_id TEXT NOT NULL,
+    time BIGINT NOT NULL,
+    principal TEXT,
+    method TEXT NOT NULL,
+    path TEXT NOT NULL,
+    client_protocol TEXT,
+    operation TEXT,
+    model TEXT,
+    status BIGINT,
+    success BOOLEAN NOT NULL,
+    fault TEXT,
+    ending TEXT NOT NULL,
+    attempts BIGINT NOT NULL,
+    headers_ms BIGINT,
+    first_event_ms BIGINT,
+    total_ms BIGINT NOT NULL,
+    bytes_in BIGINT NOT NULL,
+    bytes_out BIGINT NOT NULL,
+    input_tokens BIGINT,
+    cache_read_tokens BIGINT,
+    cache_write_tokens BIGINT,
+    output_tokens BIGINT,
+    reasoning_tokens BIGINT,
+    cost_nanos BIGINT,
+    error TEXT,
+    request_body TEXT,
+    response_body TEXT
+);
+
+CREATE TABLE gateway_attempts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    request_id TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    time BIGINT NOT NULL,
+    principal TEXT,
+    channel TEXT,
+    key_id TEXT,
+    key_masked TEXT,
+    upstream_protocol TEXT,
+    model TEXT,
+    status BIGINT,
+    success BOOLEAN NOT NULL,
+    fault TEXT,
+    duration_ms BIGINT
+);
