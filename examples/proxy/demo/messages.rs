@@ -47,6 +47,7 @@ impl Dialect for Messages {
             413 => "request_too_large",
             429 => "rate_limit_error",
             503 | 529 => "overloaded_error",
+            504 => "timeout_error",
             400..=499 => "invalid_request_error",
             _ => "api_error",
         };
