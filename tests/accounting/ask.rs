@@ -137,6 +137,14 @@ impl Ask {
         }
     }
 
+    /// A good request of one of the teams, so that its name is known before anything fails.
+    pub(crate) fn good(ticket: u64, team: (&'static str, &'static str)) -> Self {
+        let [caller, ..] = Protocol::ALL;
+        let (upstream, model) = (caller, "demo-m0".to_owned());
+        let (scenario, stream, marked) = (Plain, false, false);
+        Self { ticket, caller, upstream, scenario, stream, model, team, marked }
+    }
+
     pub(crate) fn method(&self) -> Method {
         if matches!(self.scenario, UnknownPath | Empty) { Method::GET } else { Method::POST }
     }
@@ -263,6 +271,21 @@ impl Ask {
         self.caller != self.upstream || kept
     }
 
+    /// Whether the gateway finds out only at a channel that the vendor cannot be asked this. Whoever
+    /// keeps conversations has read the request before.
+    pub(crate) fn is_refused_at_a_channel(&self) -> bool {
+        let conversation = self.caller == Protocol::OpenAiResponses;
+        self.scenario == NoJson && self.caller != self.upstream && !conversation
+    }
+
+    /// What the demo says in a stream that fails.
+    pub(crate) fn error_event(&self) -> &'static str {
+        match self.upstream {
+            Protocol::Anthropic | Protocol::Gemini => "overloaded",
+            _ => "upstream",
+        }
+    }
+
     /// What the books must call the fault.
     pub(crate) fn fault(&self) -> Option<&'static str> {
         match self.scenario {
@@ -278,10 +301,7 @@ impl Ask {
             Error(503 | 529) => Some("overloaded"),
             Error(504) => Some("timeout"),
             Error(_) => Some("upstream"),
-            ErrorInStream => match self.upstream {
-                Protocol::Anthropic | Protocol::Gemini => Some("overloaded"),
-                _ => Some("upstream"),
-            },
+            ErrorInStream => Some(self.error_event()),
             Cut => Some("transport"),
             LeavesInStream | LeavesEarly => Some("client_cancel"),
             BadKey => Some("auth"),

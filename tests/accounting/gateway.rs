@@ -17,6 +17,7 @@ use tower_llm_gateway::layer::channel::{Channel, Channels, Policy, Strategy};
 use tower_llm_gateway::layer::key_pool::{Cooldown, KeyPool, KeyPools, Settings};
 use tower_llm_gateway::layer::limit::Concurrency;
 use tower_llm_gateway::layer::stats::Stats;
+use tower_llm_gateway::pricing::PriceTable;
 use tower_llm_gateway::protocol::Protocol;
 use tower_llm_gateway::record::{Begun, Record, RecordLayer, Sink};
 use tower_llm_gateway::upstream::HttpUpstreamBuilder;
@@ -27,6 +28,7 @@ use tower_llm_gateway::{
 };
 
 use crate::ask::{LIMITED, MAX_REQUEST, TEAMS};
+use crate::books::PRICES;
 use crate::vendor::{Ledger, OVER_LIMIT, Vendor};
 
 /// What is waited for comes long before.
@@ -95,6 +97,7 @@ impl Gateway {
             vendors.push(vendor.start(ledger, &mut running).await);
         }
         let (stats, records) = (Stats::new(), Arc::<Records>::default());
+        stats.set_prices(PriceTable::empty().with_json(PRICES).unwrap());
         let layer = RecordLayer::new((stats.clone(), records.clone()));
         let mut urls = HashMap::new();
         for protocol in Protocol::ALL {
