@@ -15,16 +15,19 @@ use std::time::{Duration, Instant};
 use allocation_counter::measure;
 use bytes::{Bytes, BytesMut};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::Full;
 use serde_json::value::RawValue;
 use tower::{Layer, Service, ServiceExt};
-use tower_llm_gateway::context::{Exchange, Upstream};
+use tower_llm_gateway::context::{ChannelId, Exchange, Principal, Upstream};
+use tower_llm_gateway::layer::stats::Stats;
 use tower_llm_gateway::protocol::Transcode;
 use tower_llm_gateway::protocol::edit::{Outline, SystemEdit};
+use tower_llm_gateway::protocol::model::Usage;
 use tower_llm_gateway::protocol::translate::{self, RequestOptions, Transcoder};
 use tower_llm_gateway::protocol::{Answer, Protocol};
+use tower_llm_gateway::record::RecordLayer;
 use tower_llm_gateway::{
     ApiKeyAuthLayer, CatchErrorLayer, FirstEventLayer, HopByHopFilterLayer, ProviderTranslateLayer,
     StatsLayer, SystemPromptLayer,
@@ -111,13 +114,17 @@ fn ratios() {
         }
     }
     println!("\n{:<28} {:>14} {:>14}", "layer around a ready service", "ns", "allocations");
-    let bare = cost(&Inner);
+    let (bare, known) = (cost(&Inner), cost(&Known));
     println!("{:<28} {:>14.0} {:>14.1}", "none", bare.0, bare.1);
     let row = |name: &str, (time, count): (f64, f64)| {
         println!("{name:<28} {:>+14.0} {:>+14.1}", time - bare.0, count - bare.1);
     };
     let upstream = || Upstream::new("http://upstream", Protocol::OpenAiChat).expect("a URL");
     row("StatsLayer", cost(&StatsLayer::new().layer(Inner)));
+    let told = |sink: Option<Stats>| cost(&RecordLayer::new(sink).layer(Known));
+    let (untold, books) = (told(None), told(Some(Stats::new())));
+    row("RecordLayer, all known", (untold.0 - known.0 + bare.0, untold.1 - known.1 + bare.1));
+    row("its books, all known", (books.0 - untold.0 + bare.0, books.1 - untold.1 + bare.1));
     row("ApiKeyAuthLayer", cost(&ApiKeyAuthLayer::new(["bench-key"]).expect("a key").layer(Inner)));
     row("SystemPromptLayer, append", cost(&SystemPromptLayer::append("Be brief.").layer(Inner)));
     row("ProviderTranslateLayer, same", cost(&ProviderTranslateLayer::to(upstream()).layer(Inner)));
@@ -127,6 +134,7 @@ fn ratios() {
     println!("\n{:<28} {:>14} {:>14}", "stream of 1,000 events", "ns an event", "allocations");
     for (name, (time, count)) in [
         ("none", stream_cost(&Streaming)),
+        ("StatsLayer", stream_cost(&StatsLayer::new().layer(Streaming))),
         ("FirstEventLayer", stream_cost(&FirstEventLayer::new().layer(Streaming))),
     ] {
         println!("{name:<28} {:>14.1} {count:>14.1}", time / EVENTS as f64);
@@ -232,6 +240,38 @@ impl<B> Service<Request<B>> for Inner {
         let body = Bytes::from_static(br#"{"id":"c","choices":[],"usage":{"prompt_tokens":1}}"#);
         let response = Response::builder().header("content-type", "application/json");
         ready(Ok(response.body(Full::new(body)).expect("a response")))
+    }
+}
+
+/// The same, and whatever a whole gateway would know of the request.
+#[derive(Clone)]
+struct Known;
+
+impl<B> Service<Request<B>> for Known {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let exchange = Exchange::of(request.extensions_mut());
+        let attempt = exchange.begin_attempt(request.extensions_mut());
+        exchange.update(|facts| {
+            facts.principal = Some(Principal::new("team"));
+            facts.upstream_model = Some("gpt-5-mini-2025-08-07".into());
+            facts.upstream_protocol = Some(Protocol::OpenAiChat);
+            facts.usage = Some(Usage { input: 1000, output: 100, ..Usage::default() });
+        });
+        exchange.update_attempt(attempt, |attempt| {
+            attempt.channel = Some(ChannelId::new("main"));
+            attempt.key = Some("sk-12345***cdef".into());
+            attempt.key_id = Some("0123456789abcdef".into());
+            attempt.status = Some(StatusCode::OK);
+        });
+        Inner.call(request)
     }
 }
 

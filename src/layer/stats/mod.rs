@@ -64,10 +64,10 @@
 //!
 //! A path, a model or a principal gets an entry of its own only by a request that succeeded;
 //! channels and keys are the gateway's own. A name takes up to 40 KB if something ended in each of
-//! its minutes and quarters, and a model 45 KB more for its percentiles. No query, no header and no
-//! key is kept, but the masks of keys; the body of an error answer only where
-//! [`capture_error_bodies`](StatsLayer::capture_error_bodies) asks for it, as the upstream wrote
-//! it.
+//! its minutes and quarters, and a model 45 KB more for its percentiles: at most 80 MB if all lists
+//! are full of names in use around the clock. No query, no header and no key is kept, but the masks
+//! of keys; the body of an error answer only where
+//! [`capture_error_bodies`](StatsLayer::capture_error_bodies) asks for it, as the upstream wrote it.
 //!
 //! # Order
 //!
