@@ -33,7 +33,12 @@ impl std::error::Error for BadSetting {}
 
 /// Values by name. The environment wins over the file, unless `ENV_OVERRIDE` is true.
 #[derive(Default)]
-pub(crate) struct Environment(HashMap<String, String>);
+pub(crate) struct Environment {
+    values: HashMap<String, String>,
+    /// The names that a value was asked for.
+    #[cfg(test)]
+    asked: std::cell::RefCell<std::collections::BTreeSet<String>>,
+}
 
 impl Environment {
     /// The environment of the process and the file at `path`, which may be absent.
@@ -56,12 +61,19 @@ impl Environment {
         let file_wins = find(&process).or_else(|| find(&file)).is_some_and(|value| is_true(&value));
         let (mut values, winner) = if file_wins { (process, file) } else { (file, process) };
         values.extend(winner);
-        Self(values)
+        values.into()
     }
 
     /// A value without the white space around it; an empty one counts as absent.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        #[cfg(test)]
+        self.asked.borrow_mut().insert(name.to_owned());
+        self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.borrow().iter().cloned().collect()
     }
 
     /// A value that `read` understands, and `expected` describes. The error quotes the value.
@@ -86,9 +98,20 @@ impl Environment {
     }
 }
 
+impl From<HashMap<String, String>> for Environment {
+    fn from(values: HashMap<String, String>) -> Self {
+        Self {
+            values,
+            #[cfg(test)]
+            asked: Default::default(),
+        }
+    }
+}
+
 impl<'a> FromIterator<(&'a str, &'a str)> for Environment {
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let pairs = pairs.into_iter().map(|(name, value)| (name.into(), value.into()));
+        pairs.collect::<HashMap<_, _>>().into()
     }
 }
 
@@ -140,7 +163,7 @@ mod tests {
         let text = "\u{feff}# comment\nA=plain\nexport B='a b # c'\nC=\"x\\ny\" # d\n\nEMPTY=\n";
         let values = parse_file(text).unwrap();
         assert_eq!(values, map(&[("A", "plain"), ("B", "a b # c"), ("C", "x\ny"), ("EMPTY", "")]));
-        assert_eq!(Environment(values).text("EMPTY"), None);
+        assert_eq!(Environment::from(values).text("EMPTY"), None);
     }
 
     #[test]

@@ -14,11 +14,12 @@ mod demo_tests;
 mod demotions;
 mod environment;
 mod gateway;
+mod log_files;
+mod logs;
 mod server;
 mod settings;
 
 use std::error::Error;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -53,16 +54,19 @@ async fn main() -> ExitCode {
 }
 
 async fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt()
-        .with_env_filter(&settings.log)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+    let logs = logs::start(&settings.logs)?;
+    tracing::info!("settings: {}", settings.listing);
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     // Dropped, and so ended, when the proxy has let its last stream finish.
     let mut background = JoinSet::new();
+    if let Some(losses) = logs.losses.clone() {
+        background.spawn(async {
+            losses.tell().await;
+            Ok(())
+        });
+    }
     let routing = Routing::start(settings, &mut background).await?;
     let prober = routing.channels.prober(gateway::client(settings, &routing).build());
     background.spawn(async {

@@ -21,7 +21,7 @@ use tower_http::request_id::{
     MakeRequestId, MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer,
 };
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
-use tower_llm_gateway::context::PeerAddr;
+use tower_llm_gateway::context::{MAX_REQUEST_ID, PeerAddr};
 
 use crate::gateway::Gateway;
 use crate::settings::{Cors, Settings};
@@ -52,6 +52,7 @@ pub(crate) fn routes(settings: &Settings, gateway: Gateway) -> Router {
         .layer(Extension(Boot::now()));
     let answered = DefaultOnResponse::new().level(tracing::Level::INFO);
     let around = ServiceBuilder::new()
+        .map_request(forget_bad_id)
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(TraceLayer::new_for_http().make_span_with(span).on_response(answered))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
@@ -109,6 +110,16 @@ async fn stop_signal() {
 fn set_peer(mut request: Request<Body>) -> Request<Body> {
     if let Some(&ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
         request.extensions_mut().insert(PeerAddr(peer));
+    }
+    request
+}
+
+/// An id that no log may hold is not taken: the request gets one of ours, the same everywhere.
+fn forget_bad_id(mut request: Request<Body>) -> Request<Body> {
+    let given = request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes);
+    let is_id = |id: &[u8]| id.len() <= MAX_REQUEST_ID && id.iter().all(u8::is_ascii_graphic);
+    if given.is_some_and(|id| id.is_empty() || !is_id(id)) {
+        request.headers_mut().remove(REQUEST_ID);
     }
     request
 }

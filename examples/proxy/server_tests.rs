@@ -68,6 +68,10 @@ async fn every_answer_has_the_id_of_its_request() {
     assert_eq!(made.headers()[REQUEST_ID].len(), 36);
     let kept = send(&[], "GET", "/x", &[("x-request-id", "mine")]).await;
     assert_eq!(kept.headers()[REQUEST_ID], "mine");
+    for bad in ["", "a b", &"x".repeat(MAX_REQUEST_ID + 1)] {
+        let made = send(&[], "GET", "/x", &[("x-request-id", bad)]).await;
+        assert_eq!(made.headers()[REQUEST_ID].len(), 36);
+    }
 }
 
 #[tokio::test]

@@ -26,12 +26,31 @@
 //! | `SYSTEM_PROMPT_BLOCK_INSERT_IF_NOT_EXIST` | false | a block before it, unless it is Claude Code's |
 //! | `CUSTOM_HEADERS_FILE` | `env/.env.headers.json` | JSON object of headers for the upstream; names that begin with `__` are comments |
 //! | `PRESERVE_HOST` | false | pass the caller's `Host` on |
-//! | `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY` | | proxies on the way to the upstream |
+//! | `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` | | proxies on the way to the upstream |
 //! | `MAX_REQUEST_BODY_SIZE_MB` | 50 | largest body that is read for an edit or a translation |
 //! | `ENABLE_CORS` | true | whether web pages are answered at all |
 //! | `CORS_ORIGIN` | pages of localhost | `*`, or origins separated by commas |
 //! | `LOG_LEVEL`, `RUST_LOG` | `info` | the second is a filter, and wins |
+//! | `LOG_FORMAT` | `text` | or `json`: one object a line |
+//! | `LOG_TO_CONSOLE` | true | on standard error |
+//! | `LOG_DIR`, `LOG_FILE` | `logs`, `app.log` | the log in a file, where one of them is set, or the console is not |
+//! | `LOG_MAX_SIZE` | 100 | megabytes at which it is rotated |
+//! | `LOG_MAX_BACKUPS`, `LOG_MAX_AGE` | 10, 30 | rotated files that are kept, and for how many days; 0 for no limit |
+//! | `LOG_COMPRESS` | true | with gzip, once they are rotated |
+//! | `LOG_PERSISTENCE_ENABLED` | whether `LOG_STORAGE_PATH` is set | the lines of the live log in files of their days |
+//! | `LOG_STORAGE_PATH` | `data/logs` | their folder |
+//! | `LOG_RETENTION_DAYS`, `LOG_DAILY_LIMIT` | 7, 1000 | days that are kept, and lines of a day |
+//! | `REQUEST_LOG_URL` | none is kept | the request log: `sqlite:data/gateway.db`, or `postgres://…` |
+//! | `DATABASE_TYPE`, `SQLITE_DB` | | its older names: `sqlite` and a file (`data/sqlite.db`) |
+//! | `REQUEST_LOG_BODIES` | false | bodies too, redacted and cut |
+//! | `REQUEST_LOG_RETENTION_DAYS` | 30 | days that its rows are kept |
+//! | `PRICES_FILE` | the embedded ones | prices of models |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | nothing is sent | where traces and metrics go; other `OTEL_` variables are read by their crate, from the environment alone |
 //! | `DEMO_PACE_MS` | 30 | wait before each word of the demo's streams |
+
+mod listing;
+mod logs;
+mod records;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
@@ -53,13 +72,17 @@ use tower_llm_gateway::upstream::Proxies;
 use crate::custom_headers::custom_headers;
 use crate::environment::{BadSetting, Environment};
 
+pub(crate) use logs::{LogFormat, LogSettings};
+pub(crate) use records::RecordSettings;
+
 const DEFAULT_HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const DEFAULT_PORT: u16 = 8088;
 const DEFAULT_MAX_REQUEST_MB: usize = 50;
 const DEFAULT_CONFIG_FILE: &str = ".config/config.json";
 const DEFAULT_RATE: NonZeroU32 = NonZeroU32::new(100).expect("it is not 0");
 const DEFAULT_RATE_WINDOW_MS: u64 = 60_000;
-const DEFAULT_LOG: &str = "info";
+/// What the proxies that we replace have in their examples: everybody knows it.
+const EXAMPLE_ACCESS_KEY: &str = "your-proxy-access-key";
 /// Lets a person see the demo stream.
 const DEFAULT_DEMO_PACE_MS: u64 = 30;
 
@@ -99,13 +122,15 @@ pub(crate) struct Settings {
     /// Bytes.
     pub(crate) max_request: usize,
     pub(crate) proxies: Proxies,
-    /// A filter as `RUST_LOG` has it.
-    pub(crate) log: String,
+    pub(crate) logs: LogSettings,
+    pub(crate) records: RecordSettings,
     pub(crate) models: ModelMap,
     pub(crate) default_max_tokens: Option<u64>,
     pub(crate) demo_pace: Duration,
     /// What is to be said once there is a log.
     pub(crate) warnings: Vec<String>,
+    /// Every setting as it is in effect, without secrets, for the log.
+    pub(crate) listing: String,
 }
 
 /// Which web pages may call.
@@ -156,7 +181,8 @@ impl Settings {
                 .parse("MAX_REQUEST_BODY_SIZE_MB", "a number of megabytes, at least 1", megabytes)?
                 .unwrap_or(DEFAULT_MAX_REQUEST_MB << 20),
             proxies: Proxies::from_vars(|name| env.text(name).map(str::to_owned))?,
-            log: log(env)?,
+            logs: LogSettings::read(env)?,
+            records: RecordSettings::read(env)?,
             models: env
                 .parse("MODEL_MAP", "a JSON object of names, or from=to,from=to", models)?
                 .unwrap_or_default(),
@@ -170,10 +196,20 @@ impl Settings {
                     .unwrap_or(DEFAULT_DEMO_PACE_MS),
             ),
             warnings,
+            listing: String::new(),
         };
         settings.refuse_open_relay()?;
         settings.note_what_is_unused(env);
+        settings.note_weak_secrets();
+        settings.listing = listing::listing(&settings, env);
         Ok(settings)
+    }
+
+    fn note_weak_secrets(&mut self) {
+        if self.access_key.as_ref().is_some_and(|key| key.expose() == EXAMPLE_ACCESS_KEY) {
+            let warning = "PROXY_ACCESS_KEY is the one of the examples: anybody may know it";
+            self.warnings.push(warning.into());
+        }
     }
 
     fn note_what_is_unused(&mut self, env: &Environment) {
@@ -365,17 +401,6 @@ fn origin(text: &str) -> Option<HeaderValue> {
 
 fn megabytes(text: &str) -> Option<usize> {
     text.parse::<usize>().ok().filter(|size| *size > 0)?.checked_mul(1 << 20)
-}
-
-fn log(env: &Environment) -> Result<String, BadSetting> {
-    let levels = ["error", "warn", "info", "debug", "trace"];
-    let level = env.parse("LOG_LEVEL", "one of error, warn, info, debug, trace", |text| {
-        levels.into_iter().find(|level| text.eq_ignore_ascii_case(level))
-    })?;
-    let filter = env.parse("RUST_LOG", "a log filter", |text| {
-        tracing_subscriber::EnvFilter::try_new(text).ok().map(|_| text.to_owned())
-    })?;
-    Ok(filter.unwrap_or_else(|| level.unwrap_or(DEFAULT_LOG).to_owned()))
 }
 
 fn models(text: &str) -> Option<ModelMap> {

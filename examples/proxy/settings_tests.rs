@@ -1,5 +1,7 @@
 use super::*;
 
+use super::records::Daily;
+
 fn read(pairs: &[(&str, &str)]) -> Result<Settings, BadSetting> {
     Settings::read(&pairs.iter().copied().collect())
 }
@@ -19,7 +21,10 @@ fn nothing_set_is_the_demo_on_loopback() {
     assert!(!settings.preserve_host && settings.custom_headers.is_empty());
     assert_eq!(settings.cors, Cors::Localhost);
     assert_eq!(settings.max_request, 50 << 20);
-    assert_eq!(settings.log, "info");
+    assert_eq!(settings.logs.filter, "info");
+    assert!(settings.logs.console && settings.logs.file.is_none(), "no file unless asked for");
+    let records = &settings.records;
+    assert!(records.daily.is_none() && records.request_log.is_none() && records.otlp.is_none());
     assert!(settings.models.is_empty() && settings.default_max_tokens.is_none());
     assert!(settings.warnings.is_empty() && settings.stats_are_open());
 }
@@ -87,6 +92,38 @@ fn each_bad_value_is_named() {
         ("HTTPS_PROXY", "ftp://x", "HTTPS_PROXY is not an http:// or https:// URL"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL: \"loud\" is not one of error, warn, info, debug, trace"),
         ("RUST_LOG", "a=b=c", "RUST_LOG: \"a=b=c\" is not a log filter"),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT: \"xml\" is not text or json"),
+        (
+            "LOG_FILE",
+            "logs/app.log",
+            "LOG_FILE: \"logs/app.log\" is not the name of a file; its folder is LOG_DIR",
+        ),
+        ("LOG_MAX_SIZE", "0", "LOG_MAX_SIZE: \"0\" is not a number of megabytes, at least 1"),
+        ("LOG_MAX_BACKUPS", "-1", "LOG_MAX_BACKUPS: \"-1\" is not a number, 0 for no limit"),
+        ("LOG_MAX_AGE", "1d", "LOG_MAX_AGE: \"1d\" is not a number of days, 0 for no limit"),
+        ("LOG_COMPRESS", "2", "LOG_COMPRESS: \"2\" is not true or false"),
+        ("LOG_TO_CONSOLE", "2", "LOG_TO_CONSOLE: \"2\" is not true or false"),
+        (
+            "LOG_RETENTION_DAYS",
+            "0",
+            "LOG_RETENTION_DAYS: \"0\" is not a number of days, at least 1",
+        ),
+        ("LOG_DAILY_LIMIT", "0", "LOG_DAILY_LIMIT: \"0\" is not a number of lines, at least 1"),
+        (
+            "DATABASE_TYPE",
+            "oracle",
+            "DATABASE_TYPE: \"oracle\" is not one of memory, sqlite, postgres",
+        ),
+        (
+            "REQUEST_LOG_URL",
+            "mysql://user:hunter2@h",
+            "REQUEST_LOG_URL: must begin with sqlite: or postgres://",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "user:hunter2@h:4317",
+            "OTEL_EXPORTER_OTLP_ENDPOINT: must begin with http:// or https://",
+        ),
         ("MODEL_MAP", "a", "MODEL_MAP: \"a\" is not a JSON object of names, or from=to,from=to"),
         ("DEFAULT_MAX_TOKENS", "0", "DEFAULT_MAX_TOKENS: \"0\" is not a number, at least 1"),
         ("DEMO_PACE_MS", "-1", "DEMO_PACE_MS: \"-1\" is not a number of milliseconds"),
@@ -269,9 +306,91 @@ fn sizes_and_proxies() {
 
 #[test]
 fn logs() {
-    let log = |pairs: &[(&str, &str)]| read(pairs).unwrap().log;
-    assert_eq!(log(&[("LOG_LEVEL", "WARN")]), "warn");
-    assert_eq!(log(&[("LOG_LEVEL", "warn"), ("RUST_LOG", "hyper=debug")]), "hyper=debug");
+    let log = |pairs: &[(&str, &str)]| read(pairs).unwrap().logs;
+    assert_eq!(log(&[("LOG_LEVEL", "WARN")]).filter, "warn");
+    assert_eq!(log(&[("LOG_LEVEL", "warn"), ("RUST_LOG", "hyper=debug")]).filter, "hyper=debug");
+    assert_eq!(log(&[("LOG_FORMAT", "JSON")]).format, LogFormat::Json);
+    let path = |pairs: &[(&str, &str)]| log(pairs).file.map(|file| file.path);
+    assert_eq!(path(&[("LOG_FILE", "")]), None);
+    assert_eq!(path(&[("LOG_MAX_SIZE", "5")]), None);
+    for (pairs, expected) in [
+        (&[("LOG_FILE", "a.log")][..], "logs/a.log"),
+        (&[("LOG_DIR", "/var/log/gateway"), ("LOG_FILE", "")], "/var/log/gateway/app.log"),
+        (&[("LOG_TO_CONSOLE", "false")], "logs/app.log"),
+    ] {
+        assert_eq!(path(pairs), Some(expected.into()));
+    }
+}
+
+#[test]
+fn log_files() {
+    let file = |pairs: &[(&str, &str)]| {
+        let settings = read(&[&[("LOG_DIR", "logs")], pairs].concat()).unwrap();
+        let file = settings.logs.file.unwrap();
+        (file.max_size >> 20, file.max_backups, file.max_age.as_secs() / 86_400, file.compress)
+    };
+    assert_eq!(file(&[]), (100, 10, 30, true));
+    assert_eq!(
+        file(&[
+            ("LOG_MAX_SIZE", "5"),
+            ("LOG_MAX_BACKUPS", "0"),
+            ("LOG_MAX_AGE", "0"),
+            ("LOG_COMPRESS", "no"),
+        ]),
+        (5, 0, 0, false)
+    );
+}
+
+#[test]
+fn the_live_log_is_kept_where_its_owner_says_where() {
+    let daily = |pairs: &[(&str, &str)]| read(pairs).unwrap().records.daily;
+    let kept =
+        |dir: &str, retention_days, limit| Some(Daily { dir: dir.into(), retention_days, limit });
+    assert_eq!(daily(&[("LOG_STORAGE_PATH", "x")]), kept("x", 7, 1000));
+    assert_eq!(daily(&[("LOG_PERSISTENCE_ENABLED", "true")]), kept("data/logs", 7, 1000));
+    assert_eq!(daily(&[("LOG_STORAGE_PATH", "x"), ("LOG_PERSISTENCE_ENABLED", "false")]), None);
+    let set = [("LOG_STORAGE_PATH", "x"), ("LOG_RETENTION_DAYS", "2"), ("LOG_DAILY_LIMIT", "5")];
+    assert_eq!(daily(&set), kept("x", 2, 5));
+    let settings = format!(
+        "{:?}",
+        tower_llm_gateway::store::daily::DailySettings::from(&daily(&set).unwrap())
+    );
+    assert_eq!(settings, r#"DailySettings { dir: "x", daily_limit: 5, retention_days: 2, .. }"#);
+}
+
+#[test]
+fn request_logs() {
+    let log = |pairs: &[(&str, &str)]| {
+        let log = read(pairs).unwrap().records.request_log;
+        log.map(|log| (log.url.expose().to_owned(), log.bodies, log.retention_days))
+    };
+    let sqlite = |path: &str| Some((format!("sqlite:{path}"), false, 30));
+    assert_eq!(log(&[("DATABASE_TYPE", "sqlite")]), sqlite("data/sqlite.db"));
+    assert_eq!(log(&[("SQLITE_DB", "x.db")]), sqlite("x.db"));
+    assert_eq!(log(&[("SQLITE_DB", "x.db"), ("DATABASE_TYPE", "memory")]), None);
+    let url = ("REQUEST_LOG_URL", "sqlite:data/gateway.db");
+    assert_eq!(log(&[url, ("SQLITE_DB", "x.db")]), sqlite("data/gateway.db"));
+    assert_eq!(
+        log(&[
+            ("REQUEST_LOG_URL", "postgres://u:p@h/d"),
+            ("REQUEST_LOG_BODIES", "true"),
+            ("REQUEST_LOG_RETENTION_DAYS", "1"),
+        ]),
+        Some(("postgres://u:p@h/d".into(), true, 1))
+    );
+    assert_eq!(
+        error(&[("DATABASE_TYPE", "postgres")]),
+        "REQUEST_LOG_URL: must be set too, as DATABASE_TYPE names PostgreSQL"
+    );
+}
+
+#[test]
+fn the_key_of_the_examples_is_warned_of() {
+    let warnings = read(&[("PROXY_ACCESS_KEY", "your-proxy-access-key")]).unwrap().warnings;
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].starts_with("PROXY_ACCESS_KEY "), "{warnings:?}");
+    assert!(!warnings[0].contains("your-proxy"), "{warnings:?}");
+    assert!(read(&[("PROXY_ACCESS_KEY", "k")]).unwrap().warnings.is_empty());
 }
 
 #[test]
@@ -310,6 +429,12 @@ fn custom_headers_are_read_and_never_fatal() {
 
 #[test]
 fn secrets_are_not_shown() {
-    let keys = [("PROXY_ACCESS_KEY", "sk-secret-1"), ("UPSTREAM_API_KEY", "sk-secret-2")];
+    let keys = [
+        ("PROXY_ACCESS_KEY", "sk-secret-1"),
+        ("UPSTREAM_API_KEY", "sk-secret-2"),
+        ("REQUEST_LOG_URL", "postgres://u:sk-secret-3@h/d"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://u:sk-secret-4@h"),
+        ("HTTP_PROXY", "http://u:sk-secret-5@h"),
+    ];
     assert!(!format!("{:?}", read(&keys).unwrap()).contains("sk-secret"));
 }
