@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`StatsLayer`] | counts, times, reads the usage out of passing bytes |
 //! | `OtelLayer` (feature `otel`) | spans, metrics and trace context for OpenTelemetry |
+//! | `RequestLogLayer` (feature `request-log`) | one durable row for each request and each attempt |
 //! | [`ApiKeyAuthLayer`] | who calls; strips the caller's key |
 //! | `LimitLayer` (feature `limit`) | requests at once, their rate and their size |
 //! | [`SystemPromptLayer`] | splices the system prompt of whatever protocol is spoken |
@@ -61,8 +62,9 @@
 //! None by default. `upstream`: `HttpUpstream`, a pooled client. `key-pool`, `channel`, `session`,
 //! `limit`, `otel`: the layer of that name. `failover`: `FailoverLayer` and `FirstEventLayer`.
 //! `config`: the file of channels. `decompress`: bodies in gzip, deflate, br and zstd are read where a
-//! layer must see them; without it they are refused. `request-log`: the store of a row for each
-//! request and each attempt; `sqlite` and `postgres` keep it, and the states of keys. `full`: all.
+//! layer must see them; without it they are refused. `request-log`: `RequestLogLayer` and
+//! its store in memory; `sqlite` and `postgres`: stores of it that last, and of the states of keys.
+//! `full`: all.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[macro_use]
@@ -116,6 +118,8 @@ pub use layer::limit::LimitLayer;
 #[cfg(feature = "otel")]
 pub use layer::otel::OtelLayer;
 pub use layer::provider_translate::ProviderTranslateLayer;
+#[cfg(feature = "request-log")]
+pub use layer::request_log::RequestLogLayer;
 #[cfg(feature = "session")]
 pub use layer::session::SessionLayer;
 pub use layer::stats::StatsLayer;

@@ -21,7 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("upstream", &["redact", "error", "secret", "context"]),
     ("config", &["redact", "error", "secret", "context", "protocol"]),
     ("store", &["redact", "error", "secret", "calendar", "context", "protocol"]),
-    ("record", &["body", "context", "protocol", "redact", "error"]),
+    ("record", &["body", "context", "pricing", "protocol", "redact", "error"]),
     (
         "layer",
         &[

@@ -8,7 +8,8 @@ use tower_llm_gateway::body::{Collect, GuardBody, RewriteBody};
 use tower_llm_gateway::context::{Exchange, Principal, Upstream};
 use tower_llm_gateway::layer::{
     api_key_auth::ApiKeyAuth, catch_error::CatchError, channel, failover,
-    hop_by_hop::HopByHopFilter, key_pool, limit, otel, provider_translate, stats, system_prompt,
+    hop_by_hop::HopByHopFilter, key_pool, limit, otel, provider_translate, request_log, stats,
+    system_prompt,
 };
 use tower_llm_gateway::protocol::report::TranslationReport;
 use tower_llm_gateway::protocol::translate::Transcoder;
@@ -31,6 +32,7 @@ fn layers_and_services() {
     service::<LimitLayer>();
     service::<OtelLayer>();
     service::<ProviderTranslateLayer>();
+    service::<RequestLogLayer>();
     service::<StatsLayer>();
     service::<SystemPromptLayer>();
     service::<ApiKeyAuth<(), ()>>();
@@ -45,6 +47,8 @@ fn layers_and_services() {
     service::<otel::OtelService<()>>();
     service::<otel::Otel>();
     service::<provider_translate::ProviderTranslate<()>>();
+    service::<request_log::RequestLogService<()>>();
+    service::<request_log::RequestLog>();
     service::<stats::StatsService<()>>();
     service::<system_prompt::SystemPrompt<()>>();
     service::<HttpUpstream<Plain>>();
@@ -66,6 +70,10 @@ fn values() {
     value::<Exchange>();
     value::<Principal>();
     value::<Upstream>();
+    value::<request_log::RequestLogWorker>();
+    value::<store::MemoryRequestLog>();
+    value::<store::SqlStore>();
+    value::<store::SqlWorker>();
     value::<Transcoder>();
     value::<TranslationReport>();
     value::<stats::Stats>();

@@ -16,6 +16,8 @@ pub mod limit;
 #[cfg(feature = "otel")]
 pub mod otel;
 pub mod provider_translate;
+#[cfg(feature = "request-log")]
+pub mod request_log;
 #[cfg(feature = "session")]
 pub mod session;
 pub mod stats;

@@ -21,6 +21,19 @@ pub enum Operation {
     Other,
 }
 
+impl Operation {
+    /// The name in stats and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Generate => "generate",
+            Self::CountTokens => "count_tokens",
+            Self::Models => "models",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// A request that we know: its protocol and what it wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Route {

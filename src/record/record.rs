@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 
 use super::CapturedBody;
 use crate::context::{Attempt, Principal, RequestId};
+use crate::pricing::{Cost, PriceTable};
 use crate::protocol::model::{FaultKind, StopReason, Usage};
 use crate::protocol::{Protocol, Route};
 
@@ -153,6 +154,15 @@ impl Record {
     #[must_use]
     pub fn cancelled(&self) -> bool {
         self.end == End::Left
+    }
+
+    /// What its tokens cost, by the name that was asked for, which may have a price of its own;
+    /// else by the one that answered. `None` where tokens or prices are not known.
+    #[must_use]
+    pub fn cost(&self, prices: &PriceTable) -> Option<Cost> {
+        let usage = self.usage.as_ref()?;
+        let names = [&self.model, &self.response_model].into_iter().flatten();
+        names.into_iter().find_map(|name| prices.price(name))?.cost(usage)
     }
 
     /// The protocol that the caller speaks.

@@ -42,6 +42,8 @@
 pub mod daily;
 #[cfg(any(feature = "session", feature = "request-log"))]
 mod error;
+#[cfg(feature = "request-log")]
+mod first;
 #[cfg(any(feature = "key-pool", feature = "sqlite", feature = "postgres"))]
 mod keys;
 mod log_entry;
@@ -58,6 +60,8 @@ mod vault;
 
 #[cfg(any(feature = "session", feature = "request-log"))]
 pub use error::{StoreError, StoreFuture};
+#[cfg(feature = "request-log")]
+pub(crate) use first::first;
 #[cfg(any(feature = "key-pool", feature = "sqlite", feature = "postgres"))]
 pub use keys::{KeyState, KeyStore, MAX_REMEMBERED_KEYS, MemoryKeys};
 pub use log_entry::{LogEntry, LogFilter, LogLevel, UnknownLevel};

@@ -87,14 +87,8 @@ impl Stats {
         write(&mut self.shared.books.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// By the name that was asked for, which may have a price of its own; else by the one that
-    /// answered.
     fn cost(&self, record: &Record) -> Option<Cost> {
-        let usage = record.usage.as_ref()?;
-        let prices = self.shared.prices.read().unwrap_or_else(PoisonError::into_inner);
-        let names = [&record.model, &record.response_model].into_iter().flatten();
-        let price = names.into_iter().find_map(|name| prices.price(name))?;
-        price.cost(usage)
+        record.cost(&self.shared.prices.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -1,9 +1,8 @@
 use std::fmt;
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -13,7 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::DailySettings;
 use super::files::Counts;
 use super::writer::Writer;
-use crate::store::LogEntry;
+use crate::store::{LogEntry, first};
 
 /// How often files are looked for that are too old: hourly.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -116,16 +115,6 @@ impl fmt::Debug for DailyWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DailyWorker").field("settings", &self.settings).finish_non_exhaustive()
     }
-}
-
-/// The output of the future that ends first; of both, that of `one`.
-async fn first<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> Result<A, B> {
-    let (mut one, mut other) = (pin!(one), pin!(other));
-    poll_fn(|cx| match one.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Ok(output)),
-        Poll::Pending => other.as_mut().poll(cx).map(Err),
-    })
-    .await
 }
 
 fn obey(writer: &mut Writer, orders: Vec<Order>) {

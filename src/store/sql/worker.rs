@@ -1,13 +1,13 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::database::Database;
 use super::keys::Keys;
+use crate::store::first;
 
 /// How long the worker writes on after it was told to end.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,12 +40,8 @@ impl SqlWorker {
     /// As [`run`](Self::run), but ends also when `shutdown` does, and what is unsaved then is
     /// written, which takes at most [`FLUSH_TIMEOUT`].
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
-        let (mut shutdown, mut work) = (pin!(shutdown), pin!(self.write_on()));
-        let ended = std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
-            Poll::Pending => shutdown.as_mut().poll(cx).map(|()| false),
-            Poll::Ready(()) => Poll::Ready(true),
-        })
-        .await;
+        let mut work = pin!(self.write_on());
+        let ended = first(work.as_mut(), shutdown).await.is_ok();
         // A write that is on its way goes on, and is followed by the last one.
         self.keys.close();
         if !ended && timeout(FLUSH_TIMEOUT, work).await.is_err() {
