@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("redact", &["secret", "error"]),
     ("sse", &["error"]),
-    ("protocol", &["sse", "error"]),
+    ("protocol", &["sse", "redact", "error"]),
     ("pricing", &["protocol", "error"]),
     ("context", &["protocol", "secret", "redact", "error"]),
     ("body", &["protocol", "sse", "redact", "error"]),

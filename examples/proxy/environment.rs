@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use tower_llm_gateway::redact;
 use tower_llm_gateway::upstream::BadProxy;
 
 /// A setting that cannot be used. Shows its name and what was expected; never a secret.
@@ -76,7 +77,8 @@ impl Environment {
         self.asked.borrow().iter().cloned().collect()
     }
 
-    /// A value that `read` understands, and `expected` describes. The error quotes the value.
+    /// A value that `read` understands, and `expected` describes. The error quotes the value, unless
+    /// it looks like a secret at the wrong place.
     pub(crate) fn parse<T>(
         &self,
         name: &str,
@@ -84,7 +86,7 @@ impl Environment {
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<Option<T>, BadSetting> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        let bad = || BadSetting::new(name, format!("{text:?} is not {expected}"));
+        let bad = || BadSetting::new(name, format!("{:?} is not {expected}", redact::text(text)));
         read(text).map(Some).ok_or_else(bad)
     }
 

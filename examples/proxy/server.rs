@@ -22,6 +22,7 @@ use tower_http::request_id::{
 };
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tower_llm_gateway::context::{MAX_REQUEST_ID, PeerAddr};
+use tower_llm_gateway::redact;
 
 use crate::gateway::Gateway;
 use crate::settings::{Cors, Settings};
@@ -127,8 +128,8 @@ fn forget_bad_id(mut request: Request<Body>) -> Request<Body> {
 /// The query is left out: some clients put their key there.
 fn span(request: &Request<Body>) -> tracing::Span {
     let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
-    let (method, path) = (request.method(), request.uri().path());
-    tracing::info_span!("request", id, %method, path)
+    let (method, path) = (request.method(), redact::url(request.uri().path()));
+    tracing::info_span!("request", id, %method, %path)
 }
 
 fn panic_response() -> Response {

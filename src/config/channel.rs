@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -7,10 +8,11 @@ use super::{ConfigError, Rest};
 use crate::context::{Connection, Upstream};
 use crate::protocol::Protocol;
 use crate::protocol::dialect::Completions;
+use crate::redact;
 use crate::secret::Secret;
 
 /// One channel, as it stands in the file. The [module docs](super) say what each member is.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct ChannelConfig {
@@ -67,6 +69,21 @@ pub struct ChannelConfig {
     pub idle_timeout_ms: Option<u64>,
     #[serde(flatten)]
     rest: Rest,
+}
+
+// Before a file is checked, a URL may hold a password, and a text anything.
+impl fmt::Debug for ChannelConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelConfig")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("service_type", &self.service_type)
+            .field("base_url", &redact::url(&self.base_url))
+            .field("api_keys", &self.api_keys.len())
+            .field("priority", &self.priority)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether a channel takes requests.

@@ -115,7 +115,8 @@ impl Fold {
                 }
             }
             StreamEvent::PartStop { .. } | StreamEvent::Ping => {}
-            StreamEvent::Error(error) => {
+            StreamEvent::Error(mut error) => {
+                error.hide_secrets();
                 self.failure = Some((error.kind, error.message.decode().into_owned()));
             }
             StreamEvent::End => self.ended = true,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use super::names::cut;
+use crate::redact;
 
 /// Longest error body that is kept whole, in bytes: 50 KiB.
 pub const MAX_ERROR_BODY: usize = 50 << 10;
@@ -67,10 +68,11 @@ impl Capture {
         })
     }
 
-    /// The text; a longer one than the limit is cut and says so, with both lengths in characters.
+    /// The text without secrets; a longer one than the limit is cut and says so, with both lengths in characters.
     /// `None` for an empty body.
     pub(super) fn text(self) -> Option<String> {
-        let text = String::from_utf8_lossy(&self.kept);
+        let kept = String::from_utf8_lossy(&self.kept);
+        let text = redact::text(&kept);
         // Bytes that are no text grow when they are shown.
         let whole = self.total <= self.limit as u64 && text.len() <= self.limit;
         if text.is_empty() || whole {
@@ -103,6 +105,13 @@ mod tests {
         assert_eq!(captured(&["{\"a\"", ":1}"]).unwrap(), "{\"a\":1}");
         let limit = "x".repeat(MAX_ERROR_BODY);
         assert_eq!(captured(&[&limit]).unwrap(), limit);
+    }
+
+    #[test]
+    fn a_text_shows_no_secret() {
+        let body = r#"{"message":"Incorrect API key provided: sk-1234567890abcdef"}"#;
+        let shown = r#"{"message":"Incorrect API key provided: sk-12345***bcdef"}"#;
+        assert_eq!(captured(&[body]).unwrap(), shown);
     }
 
     #[test]

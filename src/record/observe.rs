@@ -18,6 +18,7 @@ use crate::context::{Exchange, ExchangeFacts, Observed, RequestId};
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin, Usage};
 use crate::protocol::scan::Observer;
 use crate::protocol::{Operation, Protocol, Route};
+use crate::redact;
 
 /// What is kept of a request's body; the guard of the answer takes it.
 type Shelf = Arc<Mutex<Capture>>;
@@ -315,7 +316,7 @@ fn begin<K, B>(shared: &Shared<K>, request: &mut Request<B>) -> Begun {
         number,
         started,
         method: short_method(request.method()),
-        path: cut(path, MAX_PATH).into(),
+        path: cut(&redact::url(path), MAX_PATH).into(),
         route: Route::detect(request.method(), path, &headers),
         bytes_in: AtomicU64::new(0),
         bytes_out: AtomicU64::new(0),

@@ -126,7 +126,8 @@ pub struct Record {
     /// Calls to upstreams.
     pub attempts: Vec<Attempt>,
     /// The beginning of the body of an error, where
-    /// [`error_bodies`](super::RecordLayer::error_bodies) asks for it; unredacted.
+    /// [`error_bodies`](super::RecordLayer::error_bodies) asks for it, as
+    /// [`redact::text`](crate::redact::text) shows it.
     pub error_body: Option<Arc<str>>,
     /// The beginning of the request's body, where [`bodies`](super::RecordLayer::bodies) asks for
     /// it; unredacted.

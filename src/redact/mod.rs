@@ -6,6 +6,7 @@
 //! | [`headers`] | an allow-list: what the content is, limits, versions, ids of requests | credentials by their [`mask`] behind their scheme, all others by `***` |
 //! | [`url`], [`uri`], [`query`] | everything else, byte for byte | names and passwords before the host; parameters whose name is a secret's, however it is written |
 //! | [`text`] | everything else | vendors' keys by their form, `Bearer` and `Basic`, JSON web tokens, private keys, values of names like `password=`, and all of the row above |
+//! | [`text_hidden`] | the same | the same, without any ends |
 //! | [`text_with`] | everything else | also secrets that are known, however they are written |
 //! | [`body`] | JSON, with short strings, one message a line, tools by name | the above, members whose name is a secret's, pictures |
 //!
@@ -44,7 +45,7 @@ use std::borrow::Cow;
 pub use crate::secret::mask::mask;
 pub use body::{DEFAULT_MAX_INPUT, DEFAULT_MAX_OUTPUT, Limits, MAX_DEPTH, MAX_TEXT, body};
 pub use headers::{Headers, MAX_HEADER, header, headers};
-pub use text::{text, text_with};
+pub use text::{text, text_hidden, text_with};
 pub use url::{DisplayUri, query, uri, url};
 
 /// Stands for what is not shown.

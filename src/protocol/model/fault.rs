@@ -1,5 +1,6 @@
 //! Errors: whose fault, and in what words.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -7,6 +8,7 @@ use http::StatusCode;
 use super::Rest;
 use crate::error::TransportKind;
 use crate::protocol::json::JsonStr;
+use crate::redact;
 
 /// Whose fault a failure is. Copied into extensions; holds no text of anybody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,4 +248,19 @@ impl<'a> ApiError<'a> {
             rest: Rest::default(),
         }
     }
+
+    /// Takes out what looks like a secret: some vendors repeat the key that they refuse, and it is
+    /// the gateway's, not the caller's.
+    pub(crate) fn hide_secrets(&mut self) {
+        hide(&mut self.message);
+        [&mut self.code, &mut self.param].into_iter().flatten().for_each(hide);
+    }
+}
+
+fn hide(text: &mut JsonStr<'_>) {
+    let hidden = match redact::text_hidden(&text.decode()) {
+        Cow::Borrowed(_) => return,
+        Cow::Owned(hidden) => hidden,
+    };
+    *text = JsonStr::from_plain(hidden);
 }

@@ -9,7 +9,7 @@ use super::seals::{Deposit, Sealer};
 use super::stream::Folder;
 use super::{TranslateError, utf8};
 use crate::protocol::dialect::AnswerPiece;
-use crate::protocol::json::{JsonStr, Kind, Raw, one_line};
+use crate::protocol::json::{Kind, Raw, one_line};
 use crate::protocol::model::{ApiError, Candidate, FaultKind, Response, StopReason, Usage};
 use crate::protocol::play::play;
 use crate::protocol::report::{Mode, Reporter, TranslationReport};
@@ -67,7 +67,8 @@ fn read_response(from: Protocol, text: &str) -> Result<Response<'_>, TranslateEr
     };
     let answered = read.as_ref().is_ok_and(|response| response.candidates.iter().any(answers));
     if !answered && complains(&Raw::parse(text)?) {
-        let error = (codec.read_error)(StatusCode::OK, text);
+        let mut error = (codec.read_error)(StatusCode::OK, text);
+        error.hide_secrets();
         return Err(TranslateError::Failed(error.kind, error.message.decode().into_owned()));
     }
     Ok(read?)
@@ -209,9 +210,7 @@ pub fn error(from: Protocol, to: Protocol, status: StatusCode, body: &[u8]) -> T
     let writer = codec(to);
     let text = String::from_utf8_lossy(body);
     let mut error = (codec(from).read_error)(status, &text);
-    if let Cow::Owned(message) = without_keys(&error.message.decode()) {
-        error.message = JsonStr::from_plain(message);
-    }
+    error.hide_secrets();
     let mut out = BytesMut::with_capacity(body.len() + 128);
     (writer.write_error)(&error, &mut out);
     TranslatedError {
@@ -229,17 +228,4 @@ pub(in crate::protocol) fn read_error(
     body: &str,
 ) -> ApiError<'_> {
     (codec(from).read_error)(status, body)
-}
-
-/// A message without what looks like a key of a known vendor: some repeat the one they refuse, and
-/// it is the gateway's, not the caller's.
-pub(super) fn without_keys(message: &str) -> Cow<'_, str> {
-    const PREFIXES: [&str; 5] = ["sk-", "xai-", "gsk_", "AIza", "r8_"];
-    const SHORTEST: usize = 20;
-    let of_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let is_key = |word: &&str| {
-        word.len() >= SHORTEST && PREFIXES.iter().any(|prefix| word.starts_with(prefix))
-    };
-    let keys: Vec<_> = message.split(|c| !of_key(c)).filter(is_key).collect();
-    keys.into_iter().fold(Cow::Borrowed(message), |text, key| text.replace(key, "[key]").into())
 }

@@ -141,7 +141,10 @@ impl Transcode for Transcoder {
     fn push(&mut self, input: &[u8], out: &mut BytesMut) {
         make_room(input, out);
         let Self { framing, reader, back, writer, facts, news, losses } = self;
-        let mut sink = |event: StreamEvent<'_>| {
+        let mut sink = |mut event: StreamEvent<'_>| {
+            if let StreamEvent::Error(error) = &mut event {
+                error.hide_secrets();
+            }
             *news |= facts.note(&event);
             if let Some((to, losses)) = losses {
                 losses.note(&event, *to);

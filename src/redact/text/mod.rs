@@ -29,11 +29,29 @@ pub(super) use scan::userinfo;
 /// ```
 #[must_use]
 pub fn text(text: &str) -> Cow<'_, str> {
+    shown(text, |found| found)
+}
+
+/// As [`text`], and no end of a secret is shown: for whoever should not even know which key it
+/// was, as a caller of whom a vendor speaks about the gateway's key.
+///
+/// ```
+/// let message = "Incorrect API key provided: sk-proj-1234567890abcdef.";
+/// let hidden = tower_llm_gateway::redact::text_hidden(message);
+/// assert_eq!(hidden, "Incorrect API key provided: ***.");
+/// ```
+#[must_use]
+pub fn text_hidden(text: &str) -> Cow<'_, str> {
+    shown(text, |_| Cow::Borrowed(HIDDEN))
+}
+
+/// The text with `instead` of each secret, which is given as [`cover`] shows it.
+fn shown(text: &str, instead: impl Fn(Cow<'static, str>) -> Cow<'static, str>) -> Cow<'_, str> {
     let mut shown = String::new();
     let mut done = 0;
     for found in Scan::new(text) {
         shown.push_str(&text[done..found.start]);
-        shown.push_str(&found.instead);
+        shown.push_str(&instead(found.instead));
         done = found.end;
     }
     if done == 0 {
@@ -45,9 +63,9 @@ pub fn text(text: &str) -> Cow<'_, str> {
 
 /// The value of a name that says it is a secret. Its ends are shown where it has the form of a
 /// vendor's key.
-pub(super) fn named_value(value: &str) -> Cow<'_, str> {
+pub(super) fn named_value(value: &str) -> Cow<'static, str> {
     if value.is_empty() || is_masked(value) {
-        Cow::Borrowed(value)
+        Cow::Owned(value.to_owned())
     } else if keys::key(value.as_bytes(), 0) == Some(value.len()) {
         cover(value)
     } else {

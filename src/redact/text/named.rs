@@ -44,7 +44,12 @@ pub(super) fn value(text: &str, at: usize) -> Option<Range<usize>> {
         None => unquoted(&bytes[inside..], separator == ENCODED, name.is_cookie()),
     };
     let range = without_scheme(text, inside..inside + end);
-    let value = &text[range.clone()];
+    let mut value = &text[range.clone()];
+    if opening.is_none() {
+        // `authorization: password: …`: what stands for a value is the next name.
+        value = value.trim_end_matches([':', '=']);
+    }
+    let range = range.start..range.start + value.len();
     (!value.is_empty() && !NO_VALUES.contains(&value)).then_some(range)
 }
 

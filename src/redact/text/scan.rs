@@ -11,10 +11,10 @@ use super::{is_masks, keys, named};
 use crate::redact::{HIDDEN, cover};
 
 /// What must not be seen, and what stands there instead.
-pub(super) struct Found<'t> {
+pub(super) struct Found {
     pub(super) start: usize,
     pub(super) end: usize,
-    pub(super) instead: Cow<'t, str>,
+    pub(super) instead: Cow<'static, str>,
 }
 
 /// Goes over the text once. Whatever looks ahead either goes on behind what it saw or has looked
@@ -36,17 +36,17 @@ impl<'t> Scan<'t> {
         Self { text, at: 0, no_jwt_before: 0 }
     }
 
-    fn covered(&self, range: Range<usize>) -> Found<'t> {
+    fn covered(&self, range: Range<usize>) -> Found {
         let instead = cover(&self.text[range.clone()]);
         Found { start: range.start, end: range.end, instead }
     }
 
-    fn hidden(range: Range<usize>) -> Found<'t> {
+    fn hidden(range: Range<usize>) -> Found {
         Found { start: range.start, end: range.end, instead: Cow::Borrowed(HIDDEN) }
     }
 
     /// `scheme://user:password@`, or the value of a name.
-    fn separator(&self) -> Option<Found<'t>> {
+    fn separator(&self) -> Option<Found> {
         if let Some(range) = userinfo(self.text, self.at) {
             return Some(Self::hidden(range));
         }
@@ -55,7 +55,7 @@ impl<'t> Scan<'t> {
         Some(Found { start: range.start, end: range.end, instead })
     }
 
-    fn key(&mut self) -> Option<Found<'t>> {
+    fn key(&mut self) -> Option<Found> {
         let text = self.text.as_bytes();
         let end = keys::key(text, self.at)
             .or_else(|| keys::jwt(text, self.at, &mut self.no_jwt_before))?;
@@ -63,7 +63,7 @@ impl<'t> Scan<'t> {
     }
 
     /// `Bearer …`, `Basic …`.
-    fn scheme(&self) -> Option<Found<'t>> {
+    fn scheme(&self) -> Option<Found> {
         let rest = &self.text.as_bytes()[self.at..];
         let is = |scheme: &[u8]| {
             rest.get(..scheme.len()).is_some_and(|b| b.eq_ignore_ascii_case(scheme))
@@ -77,19 +77,21 @@ impl<'t> Scan<'t> {
         let start = self.at + length + space;
         let text = self.text.as_bytes();
         let run = text[start..].iter().take_while(|byte| is_masks(**byte)).count();
-        let token = self.text[start..start + run].trim_end_matches('.');
-        let range = start..start + token.len();
+        let whole = &self.text[start..start + run];
         // `Bearer realm="…"` is a challenge.
-        let challenge = token.ends_with('=') && text.get(range.end) == Some(&b'"');
+        let challenge = whole.ends_with('=') && text.get(start + run) == Some(&b'"');
+        let token = whole.trim_end_matches(['.', '=']);
+        let range = start..start + token.len();
         let credential = if basic { is_basic(token) } else { is_bearer(token) };
         (credential && !challenge).then(|| {
-            let instead = if super::is_masked(token) { token.into() } else { cover(token) };
+            let instead =
+                if super::is_masked(token) { Cow::Owned(token.to_owned()) } else { cover(token) };
             Found { start: range.start, end: range.end, instead }
         })
     }
 
     /// What stands in a PEM block of a private key.
-    fn private_key(&self) -> Option<Found<'t>> {
+    fn private_key(&self) -> Option<Found> {
         const LONGEST_TITLE: usize = 64;
         let rest = self.text.as_bytes()[self.at..].strip_prefix(b"-----BEGIN ")?;
         let title = &rest[..rest.len().min(LONGEST_TITLE)];
@@ -101,10 +103,10 @@ impl<'t> Scan<'t> {
     }
 }
 
-impl<'t> Iterator for Scan<'t> {
-    type Item = Found<'t>;
+impl Iterator for Scan<'_> {
+    type Item = Found;
 
-    fn next(&mut self) -> Option<Found<'t>> {
+    fn next(&mut self) -> Option<Found> {
         while let Some(byte) = self.text.as_bytes().get(self.at) {
             let found = match byte {
                 b':' | b'=' | b'%' => self.separator(),
@@ -177,6 +179,8 @@ pub(super) fn starts(text: &[u8], at: usize) -> bool {
         [.., b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => true,
         [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
         [.., b'\\', b'u', b'0', b'0', a, b] => a.is_ascii_hexdigit() && b.is_ascii_hexdigit(),
+        // What follows is the letter of an escape, and belongs to it.
+        [.., b'\\'] if b"nrtbfu".contains(&text[at]) => false,
         [.., last] => !last.is_ascii_alphanumeric() && !behind_mask(text, at),
     }
 }

@@ -87,6 +87,9 @@ fn values_are_known_by_their_name() {
         ("export DB_PASSWORD=\"hunter 2\";", "export DB_PASSWORD=\"***\";"),
         ("password = \"hunter2\"", "password = \"***\""),
         ("password = hunter22", "password = ***"),
+        ("Authorization: password: hunter2", "Authorization: ***: ***"),
+        ("Bearer password= hunter22", "Bearer password= ***"),
+        ("Authorization: Basic password= hunter22", "Authorization: Basic ***= ***"),
         ("Cookie: a=b; c=d\r\nHost: h", "Cookie: ***\r\nHost: h"),
         ("?key=k&a=b", "?key=***&a=b"),
         ("/p?a=b&amp;token=t", "/p?a=b&amp;token=***"),
@@ -341,6 +344,14 @@ proptest! {
         let given = format!("{before}{secret}{after}");
         let shown = text_with(&given, &[Secret::new(secret.as_str())]);
         prop_assert!(!shown.contains(&secret));
+    }
+
+    /// What stands in a string of JSON is one afterwards, escapes and all.
+    #[test]
+    fn strings_of_json_stay_whole(given in anything()) {
+        let json = serde_json::to_string(&given).unwrap();
+        let shown = format!("\"{}\"", text(&json[1..json.len() - 1]));
+        prop_assert!(serde_json::from_str::<String>(&shown).is_ok(), "{} of {}", shown, json);
     }
 
     #[test]
