@@ -64,6 +64,7 @@
 //! `config`: the file of channels. `decompress`: bodies in gzip, deflate, br and zstd are read where a
 //! layer must see them; without it they are refused. `request-log`: `RequestLogLayer` and
 //! its store in memory; `sqlite` and `postgres`: stores of it that last, and of the states of keys.
+//! `prometheus`: what is counted, for Prometheus.
 //! `full`: all.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

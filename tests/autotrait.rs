@@ -78,6 +78,7 @@ fn values() {
     value::<TranslationReport>();
     value::<stats::Stats>();
     value::<otel::Open>();
+    value::<stats::prometheus::StatsCollector>();
     value::<key_pool::Lease>();
     value::<channel::Channels>();
     value::<channel::Channel>();

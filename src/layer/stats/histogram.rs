@@ -61,6 +61,27 @@ impl Histogram {
         }
     }
 
+    /// How many there are up to each of `bounds`, which ascend; `per` make one of them. A value is
+    /// counted up to one part in 128 too low.
+    #[cfg(feature = "prometheus")]
+    pub(super) fn buckets(&self, bounds: &[f64], per: f64) -> Buckets {
+        let mut counts = Vec::with_capacity(bounds.len() + 1);
+        let (mut low, mut told) = (0, 0);
+        for bound in bounds {
+            let count = self.counts.as_ref().map_or(0, |counts| {
+                let high = (bound * per).round() as u64;
+                let count = counts.count_between(low, high);
+                low = counts.next_non_equivalent(high);
+                count
+            });
+            told += count;
+            counts.push((*bound, count));
+        }
+        let count = self.counts.as_ref().map_or(0, hdrhistogram::Histogram::len);
+        counts.push((f64::INFINITY, count.saturating_sub(told)));
+        Buckets { sum: self.sum as f64 / per, count, counts }
+    }
+
     pub(super) fn distribution(&self) -> Distribution {
         let Some(counts) = self.counts.as_ref().filter(|counts| !counts.is_empty()) else {
             return Distribution::default();
@@ -74,6 +95,16 @@ impl Histogram {
             p99: at(99.0),
         }
     }
+}
+
+/// Values by how large they are.
+#[cfg(feature = "prometheus")]
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Buckets {
+    pub(super) sum: f64,
+    pub(super) count: u64,
+    /// The upper bound of each bucket, the last one infinite, and how many are in it alone.
+    pub(super) counts: Vec<(f64, u64)>,
 }
 
 /// How values are spread; all 0 without any. A percentile is at most one part in 128 too high.

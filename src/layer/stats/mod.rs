@@ -51,6 +51,8 @@
 //! [`PriceTable`](crate::pricing::PriceTable) knows: by the name of the model that was asked for,
 //! else by the one that answered. What it does not know counts as unknown, not as 0.
 //!
+//! With the feature `prometheus` the module `prometheus` shows all of it but the windows to Prometheus.
+//!
 //! # Limits
 //!
 //! | What | Limit |
@@ -87,6 +89,8 @@ mod handle;
 mod histogram;
 mod layer;
 mod names;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 mod report;
 mod ring;
 mod snapshot;

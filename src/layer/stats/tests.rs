@@ -1,5 +1,7 @@
 mod golden;
 mod groups;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn, ready};

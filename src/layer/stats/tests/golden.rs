@@ -22,7 +22,7 @@ const STREAM: [&str; 4] = [
 
 /// A day of little traffic: answers, a stream, failures of all sorts, one who left, and two that
 /// are still under way.
-fn day() -> (StatsLayer, Hand, Vec<Response<Watched>>) {
+pub(super) fn day() -> (StatsLayer, Hand, Vec<Response<Watched>>) {
     let (layer, hand) = Hand::layer();
     let prices = r#"{"m-1": {"input": 3, "output": 15, "cache_read": 0.3}}"#;
     let prices = PriceTable::empty().with_json(prices).unwrap();
