@@ -73,15 +73,15 @@ const MOST: usize = 64;
 pub(crate) fn named(name: &str) -> Option<Named> {
     let mut buffer = [0; MOST];
     let name = canonical(name, &mut buffer)?;
-    let is = |known: &&str| known.as_bytes() == name;
-    let ends = |known: &&str| name.ends_with(known.as_bytes());
-    if ALWAYS.iter().any(|known| ends(&known)) {
+    let is = |known: &str| known.as_bytes() == name;
+    let ends = |known: &str| name.ends_with(known.as_bytes());
+    if ALWAYS.iter().any(|known| ends(known)) {
         Some(Named::Always)
-    } else if MEMBER.iter().any(|known| is(&known)) {
+    } else if MEMBER.iter().any(|known| is(known)) {
         Some(Named::Member)
-    } else if TEXT.iter().any(|known| is(&known)) {
+    } else if TEXT.iter().any(|known| is(known)) {
         Some(Named::Text)
-    } else if ends(&"signature") || PARAMETER.iter().any(|known| is(&known)) {
+    } else if ends("signature") || PARAMETER.iter().any(|known| is(known)) {
         Some(Named::Parameter)
     } else {
         None
