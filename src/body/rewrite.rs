@@ -36,7 +36,19 @@ pin_project! {
     enum Inner<B> {
         Untouched { #[pin] body: B },
         Full { bytes: Bytes, trailers: Option<Box<HeaderMap>> },
-        Resumed { read: [Bytes; 2], #[pin] body: B },
+        // Boxed, as it is seldom, and one body wraps the other through all layers.
+        Resumed { body: Pin<Box<Resumed<B>>> },
+    }
+}
+
+pin_project! {
+    /// What was read of a body, and the rest of it.
+    #[derive(Debug)]
+    #[project = ResumedProj]
+    struct Resumed<B> {
+        read: [Bytes; 2],
+        #[pin]
+        rest: B,
     }
 }
 
@@ -54,8 +66,8 @@ impl<B> RewriteBody<B> {
     }
 
     /// What was read of a body already, and the rest of it.
-    pub(super) fn resumed(read: [Bytes; 2], body: B) -> Self {
-        Self { inner: Inner::Resumed { read, body } }
+    pub(super) fn resumed(read: [Bytes; 2], rest: B) -> Self {
+        Self { inner: Inner::Resumed { body: Box::pin(Resumed { read, rest }) } }
     }
 
     /// These bytes and trailers.
@@ -106,10 +118,11 @@ impl<B: Body<Data = Bytes>> Body for RewriteBody<B> {
                         .map(Ok),
                 )
             }
-            InnerProj::Resumed { read, body } => {
+            InnerProj::Resumed { body } => {
+                let ResumedProj { read, rest } = body.as_mut().project();
                 match read.iter_mut().find(|bytes| !bytes.is_empty()) {
                     Some(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-                    None => body.poll_frame(cx),
+                    None => rest.poll_frame(cx),
                 }
             }
         }
@@ -119,8 +132,8 @@ impl<B: Body<Data = Bytes>> Body for RewriteBody<B> {
         match &self.inner {
             Inner::Untouched { body } => body.is_end_stream(),
             Inner::Full { bytes, trailers } => bytes.is_empty() && trailers.is_none(),
-            Inner::Resumed { read, body } => {
-                read.iter().all(Bytes::is_empty) && body.is_end_stream()
+            Inner::Resumed { body } => {
+                body.read.iter().all(Bytes::is_empty) && body.rest.is_end_stream()
             }
         }
     }
@@ -129,9 +142,9 @@ impl<B: Body<Data = Bytes>> Body for RewriteBody<B> {
         match &self.inner {
             Inner::Untouched { body } => body.size_hint(),
             Inner::Full { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
-            Inner::Resumed { read, body } => {
-                let read = read.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-                let rest = body.size_hint();
+            Inner::Resumed { body } => {
+                let read = body.read.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+                let rest = body.rest.size_hint();
                 let mut hint = SizeHint::new();
                 hint.set_lower(rest.lower().saturating_add(read));
                 if let Some(upper) = rest.upper() {

@@ -57,7 +57,7 @@ impl ResponseObserver {
             attempt.fault = attempt.fault.or(told);
         });
         if let Some(fault) = told.or(fault) {
-            self.lease.report(Outcome::of(fault, more_keys));
+            self.lease.end(Outcome::of(fault, more_keys));
             return None;
         }
         self.lease.answered(self.timed);
@@ -74,7 +74,7 @@ impl ResponseObserver {
         let (fault, more_keys) = self.tell(|attempt| {
             attempt.fault.get_or_insert(broken);
         });
-        self.lease.report(Outcome::of(fault.unwrap_or(broken), more_keys));
+        self.lease.end(Outcome::of(fault.unwrap_or(broken), more_keys));
     }
 
     /// Writes into the attempt, and reads what is known of it by then: its fault, and whether
@@ -94,7 +94,7 @@ impl Drop for ResponseObserver {
     /// the channel, but whoever gave up on a slow upstream has noted so.
     fn drop(&mut self) {
         if let (Some(fault), more_keys) = self.tell(|_| {}) {
-            self.lease.report(Outcome::of(fault, more_keys));
+            self.lease.end(Outcome::of(fault, more_keys));
         }
     }
 }
@@ -112,6 +112,6 @@ impl Observe for ResponseObserver {
             // The caller left, which says nothing of the channel.
             (None, _) => Outcome::Nothing,
         };
-        self.lease.report(outcome);
+        self.lease.end(outcome);
     }
 }

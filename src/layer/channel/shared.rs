@@ -51,17 +51,17 @@ impl Shared {
     }
 }
 
-/// A place at a channel: taken until it is dropped.
+/// A place at a channel: taken until it has ended or is dropped.
 #[derive(Debug)]
 pub(super) struct Lease {
     shared: Arc<Shared>,
     pub(super) choice: Choice,
-    reported: bool,
+    ended: bool,
 }
 
 impl Lease {
     pub(super) fn new(shared: Arc<Shared>, choice: Choice) -> Self {
-        Self { shared, choice, reported: false }
+        Self { shared, choice, ended: false }
     }
 
     /// The answer has begun, and not with a fault; `timed` where it takes about as long as others.
@@ -69,18 +69,20 @@ impl Lease {
         self.shared.with(|state, now| state.answered(&self.choice, timed, now));
     }
 
-    /// How it fared; what is said first counts.
-    pub(super) fn report(&mut self, outcome: Outcome) {
-        if !std::mem::replace(&mut self.reported, true) {
-            self.shared.with(|state, now| state.ended(&self.choice, outcome, now));
+    /// Gives the place back and tells how it fared; what is said first counts.
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.shared.with(|state, now| {
+                state.ended(&self.choice, outcome, now);
+                state.release(&self.choice, now);
+            });
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.report(Outcome::Nothing);
-        self.shared.with(|state, now| state.release(&self.choice, now));
+        self.end(Outcome::Nothing);
     }
 }
 

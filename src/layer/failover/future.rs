@@ -144,9 +144,9 @@ where
         };
         let (kept, request) = match body {
             Ok(body) => {
-                let kept = Kept { parts, body };
-                let request = kept.clone().request();
-                (Some(kept), request)
+                let first = Kept { parts, body };
+                // The copy is kept: it has no room for the headers that layers inside add.
+                (Some(first.clone()), first.request())
             }
             Err(body) => (None, Request::from_parts(parts, body)),
         };

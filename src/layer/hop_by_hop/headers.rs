@@ -168,7 +168,8 @@ pub(super) fn host_of(uri: &Uri) -> Option<HeaderValue> {
         _ => 0,
     };
     match authority.port_u16() {
-        Some(port) if port != implied => format!("{}:{port}", authority.host()).parse().ok(),
+        // Without the user name in front of it, which may hold a password.
+        Some(port) if port != implied => authority.as_str().rsplit('@').next()?.parse().ok(),
         _ => authority.host().parse().ok(),
     }
 }
@@ -355,6 +356,7 @@ mod tests {
             ("http://h:80", Some("h")),
             ("http://[::1]:8080/", Some("[::1]:8080")),
             ("http://u:p@h/", Some("h")),
+            ("http://u:p@h:81/", Some("h:81")),
             ("/x", None),
         ] {
             let found = host_of(&uri.parse().unwrap());

@@ -22,6 +22,7 @@ pub const MAX_IDLE_GATES: usize = 1024;
 
 /// How many requests run at once, and how many wait for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Concurrency {
     /// Requests at once, until the end of their answers.
     pub permits: usize,

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::Request;
 use http::header::CONTENT_LENGTH;
-use http::request;
 use tower_layer::Layer;
 
 use super::counters::Limits;
@@ -85,14 +85,14 @@ impl<S> Layer<S> for LimitLayer {
 
 impl Config {
     /// Refuses what can be refused at once.
-    pub(super) fn check(&self, parts: &request::Parts) -> Result<(), Box<ApiError<'static>>> {
-        let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Box<ApiError<'static>>> {
+        let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         let length = length.and_then(|length| length.parse().ok()).unwrap_or(0_u64);
         if self.max_body_bytes.is_some_and(|most| length > most) {
             return Err(Box::new(self.too_large()));
         }
         for rates in &self.rates {
-            if let Err(wait) = rates.check(self.hashes.of(&rates.by, parts)) {
+            if let Err(wait) = rates.check(self.hashes.of(&rates.by, request)) {
                 self.limits.0.rate.fetch_add(1, Ordering::Relaxed);
                 let mut error = ApiError::new(FaultKind::RateLimit, "too many requests");
                 error.retry_after = Some(wait);
@@ -102,8 +102,8 @@ impl Config {
         Ok(())
     }
 
-    pub(super) fn gates(&self, parts: &request::Parts) -> Gates {
-        let own = self.principals.as_ref().map(|gates| gates.of(self.hashes.principal(parts)));
+    pub(super) fn gates<B>(&self, request: &Request<B>) -> Gates {
+        let own = self.principals.as_ref().map(|gates| gates.of(self.hashes.principal(request)));
         Gates([own, self.gate.clone()])
     }
 

@@ -10,7 +10,7 @@ use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
-use http::{HeaderName, HeaderValue, request};
+use http::{HeaderName, HeaderValue, Request};
 use tokio::time::Instant;
 
 use crate::context::{Exchange, PeerAddr, Principal};
@@ -62,25 +62,27 @@ pub enum By {
 pub(super) struct Hashes(RandomState);
 
 impl Hashes {
-    pub(super) fn of(&self, by: &By, parts: &request::Parts) -> u64 {
+    pub(super) fn of<B>(&self, by: &By, request: &Request<B>) -> u64 {
         match by {
-            By::Principal => self.principal(parts),
+            By::Principal => self.principal(request),
             By::Peer => {
-                let peer = parts.extensions.get::<PeerAddr>();
+                let peer = request.extensions().get::<PeerAddr>();
                 self.0.hash_one(peer.map(|peer| subscriber(peer.0.ip())))
             }
-            By::Header(name) => self.0.hash_one(parts.headers.get(name).map(HeaderValue::as_bytes)),
+            By::Header(name) => {
+                self.0.hash_one(request.headers().get(name).map(HeaderValue::as_bytes))
+            }
         }
     }
 
-    pub(super) fn principal(&self, parts: &request::Parts) -> u64 {
-        if let Some(principal) = parts.extensions.get::<Principal>() {
+    pub(super) fn principal<B>(&self, request: &Request<B>) -> u64 {
+        if let Some(principal) = request.extensions().get::<Principal>() {
             return self.0.hash_one(Some(principal.id()));
         }
         let hash = |exchange: &Exchange| {
             exchange.read(|facts| self.0.hash_one(facts.principal.as_ref().map(Principal::id)))
         };
-        let exchange = parts.extensions.get::<Exchange>();
+        let exchange = request.extensions().get::<Exchange>();
         exchange.map_or_else(|| self.0.hash_one(None::<&str>), hash)
     }
 }

@@ -45,12 +45,10 @@ where
         let route = Route::detect(request.method(), request.uri().path(), request.headers());
         let protocol = route.map(|route| route.protocol);
         let config = Arc::clone(&self.config);
-        let (parts, body) = request.into_parts();
-        if let Err(error) = config.check(&parts) {
+        if let Err(error) = config.check(&request) {
             return ResponseFuture::refuse(config, protocol, *error);
         }
-        let gates = config.gates(&parts);
-        let request = Request::from_parts(parts, body);
+        let gates = config.gates(&request);
         if let Some(permits) = gates.try_enter() {
             return ResponseFuture::call(config, protocol, permits, &mut self.inner, request);
         }

@@ -12,6 +12,7 @@ use crate::redact;
 
 /// Whose fault a failure is. Copied into extensions; holds no text of anybody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fault {
     /// Whose.
     pub kind: FaultKind,

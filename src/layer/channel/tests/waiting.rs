@@ -80,7 +80,7 @@ fn who_waits_goes_wherever_there_is_room_by_now() {
 fn who_waits_for_a_channel_that_trips_goes_elsewhere() {
     let channels = channels(&[1, 1]);
     let shared = &channels.shared;
-    let broken = |lease: &mut Lease| lease.report(BROKEN);
+    let broken = |lease: &mut Lease| lease.end(BROKEN);
     // c1 is tripped, c0 is full.
     let hold = give(shared, 9);
     for _ in 0..5 {
@@ -118,7 +118,8 @@ proptest! {
                 (3, Some(at)) => drop(held.swap_remove(at)),
                 (4, Some(at)) => {
                     if let Held::Lease(lease) = &mut held[at] {
-                        lease.report(if which.index(3) == 0 { BROKEN } else { Outcome::Success });
+                        lease.end(if which.index(3) == 0 { BROKEN } else { Outcome::Success });
+                        held.swap_remove(at);
                     }
                 }
                 (_, Some(at)) => {
