@@ -43,7 +43,6 @@ pin_project! {
 
 pin_project! {
     /// What was read of a body, and the rest of it.
-    #[derive(Debug)]
     #[project = ResumedProj]
     struct Resumed<B> {
         read: [Bytes; 2],
@@ -92,10 +91,10 @@ impl<B: fmt::Debug> fmt::Debug for Inner<B> {
                 .field("bytes", &bytes.len())
                 .field("trailers", &trailers.as_deref().map(redact::headers))
                 .finish(),
-            Self::Resumed { read, body } => f
+            Self::Resumed { body } => f
                 .debug_struct("Resumed")
-                .field("read", &read.each_ref().map(Bytes::len))
-                .field("body", body)
+                .field("read", &body.read.each_ref().map(Bytes::len))
+                .field("body", &body.rest)
                 .finish(),
         }
     }
