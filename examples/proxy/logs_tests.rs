@@ -1,5 +1,6 @@
 use super::*;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -64,7 +65,7 @@ fn lines_reach_the_console_and_the_file() {
     let (subscriber, logs) = subscriber(&settings, console.clone(), true).unwrap();
     let _second = not_alone();
     tracing::subscriber::with_default(subscriber, || {
-        let _span = tracing::info_span!("request", id = "r-1").entered();
+        let _span = tracing::info_span!("request", request_id = "r-1").entered();
         tracing::info!(n = 1, "one");
         tracing::debug!("not this");
     });
@@ -73,7 +74,10 @@ fn lines_reach_the_console_and_the_file() {
     drop(logs);
     let file = std::fs::read_to_string(dir.path().join("app.log")).unwrap();
     assert_eq!(file.lines().count(), 1);
-    assert!(file.contains("request{id=\"r-1\"}: ") && file.ends_with(": one n=1\n"), "{file}");
+    assert!(
+        file.contains("request{request_id=\"r-1\"}: ") && file.ends_with(": one n=1\n"),
+        "{file}"
+    );
     assert!(!file.contains('\u{1b}'), "{file}");
     let console = console.text();
     assert!(console.contains('\u{1b}') && console.lines().count() == 1, "{console}");
@@ -145,12 +149,13 @@ async fn every_line_of_a_request_has_its_id() {
         }
     }
     let text = console.text();
-    let mut lines = std::collections::BTreeMap::<String, usize>::new();
+    let mut lines = BTreeMap::<String, usize>::new();
     for line in text[begin..].lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         let spans = line["spans"].as_array().unwrap_or_else(|| panic!("no request in {line}"));
-        let ids = spans.iter().filter_map(|span| span["id"].as_str());
-        let id = ids.last().unwrap_or_else(|| panic!("no id in {line}"));
+        let ids: BTreeSet<_> = spans.iter().map(|span| span["request_id"].as_str()).collect();
+        // All of them name the same one.
+        let [Some(id)] = *ids.into_iter().collect::<Vec<_>>() else { panic!("no id in {line}") };
         *lines.entry(id.to_owned()).or_default() += 1;
     }
     assert_eq!(lines.len(), 4, "{lines:?}");

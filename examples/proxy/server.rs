@@ -127,9 +127,9 @@ fn forget_bad_id(mut request: Request<Body>) -> Request<Body> {
 
 /// The query is left out: some clients put their key there.
 fn span(request: &Request<Body>) -> tracing::Span {
-    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let request_id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
     let (method, path) = (request.method(), redact::url(request.uri().path()));
-    tracing::info_span!("request", id, %method, %path)
+    tracing::info_span!("request", request_id, %method, %path)
 }
 
 fn panic_response() -> Response {

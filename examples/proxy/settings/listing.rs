@@ -93,8 +93,8 @@ fn policies(settings: &Settings, env: &Environment) -> Vec<Row> {
     };
     let no_proxy = env.text("NO_PROXY").or_else(|| env.text("no_proxy"));
     vec![
-        (&["MAX_RETRIES"], option(settings.max_attempts)),
-        (&["SESSIONS"], option(settings.sessions)),
+        (&["MAX_RETRIES"], auto(settings.max_attempts)),
+        (&["SESSIONS"], auto(settings.sessions)),
         (&["MAX_CONCURRENT_REQUESTS"], option(settings.max_concurrent)),
         (&["ENABLE_RATE_LIMIT"], settings.rate.is_some().to_string()),
         (&["RATE_LIMIT_MAX_REQUESTS"], option(settings.rate.map(|rate| rate.requests))),
@@ -167,6 +167,11 @@ fn option(value: Option<impl Display>) -> String {
     value.map_or_else(|| NONE.to_owned(), |value| value.to_string())
 }
 
+/// Where it is absent, the channels decide.
+fn auto(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "auto".to_owned(), |value| value.to_string())
+}
+
 fn set<T>(secret: Option<&T>) -> &'static str {
     if secret.is_some() { SET } else { NOT_SET }
 }
@@ -227,6 +232,7 @@ mod tests {
             "HOST=127.0.0.1 PORT=8088 FALLBACK_PORT=8088 CONFIG_FILE=- UPSTREAM_URL=- ",
             " UPSTREAM_PROTOCOL=openaiold UPSTREAM_API_KEY=not-set ",
             " API_KEY_COOL_DOWN_SECONDS=300 MAX_COOL_DOWN_SECONDS=43200 ",
+            " MAX_RETRIES=auto SESSIONS=auto MAX_CONCURRENT_REQUESTS=- ",
             " SYSTEM_PROMPT_REPLACEMENT=set ",
             " NO_PROXY=\"a, b\" ",
             " CORS_ORIGIN=https://a.com,http://b:3000 LOG_LEVEL=info,hyper=off ",
