@@ -7,18 +7,22 @@ mod traffic;
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use allocation_counter::measure;
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
-use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_llm_gateway::context::Upstream;
+use tower_llm_gateway::layer::request_log::RequestLog;
 use tower_llm_gateway::protocol::Transcode;
 use tower_llm_gateway::protocol::translate::{MAX_DEPOSIT, Transcoder};
 use tower_llm_gateway::protocol::{Answer, Protocol};
+use tower_llm_gateway::record::{Begun, Record, RecordLayer, Sink};
+use tower_llm_gateway::store::MemoryRequestLog;
 use tower_llm_gateway::{ProviderTranslateLayer, StatsLayer};
 use traffic::Kind;
 
@@ -197,4 +201,39 @@ fn a_64_mib_stream_is_flat() {
         assert!(long <= short + 4096, "{name}: {short} grew to {long}");
         assert!(long < 256 << 10, "{name}: {long}");
     }
+}
+
+/// Who only counts.
+struct Nothing;
+
+impl Sink for Nothing {
+    type Open = ();
+
+    fn begun(&self, _: &Arc<Begun>, _: &mut HeaderMap) {}
+
+    fn ended(&self, (): (), _: &Arc<Record>) {}
+}
+
+/// Requests of one thread, begun and ended.
+fn allocations_of_requests(layer: &RecordLayer<impl Sink>, requests: u64) -> u64 {
+    let pass = || {
+        let inner = service_fn(|_| {
+            std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+        });
+        let request = Request::post("/v1/messages").body(Full::<Bytes>::default()).unwrap();
+        tokio_test::block_on(layer.layer(inner).oneshot(request)).unwrap()
+    };
+    drop(pass());
+    measure(|| (0..requests).for_each(|_| drop(pass()))).count_total
+}
+
+/// To log a request is to put a reference into a queue: its blocks of 32 places are all it costs.
+#[test]
+fn the_request_log_allocates_nothing_for_a_request() {
+    const REQUESTS: u64 = 320;
+    let (log, _worker) = RequestLog::new(MemoryRequestLog::new());
+    let bare = allocations_of_requests(&RecordLayer::new(Nothing), REQUESTS);
+    let logged = allocations_of_requests(&RecordLayer::new(log), REQUESTS);
+    println!("{REQUESTS} requests: {bare} allocations, with the log {logged}");
+    assert!(logged <= bare + REQUESTS / 32 + 2, "{bare} and {logged}");
 }

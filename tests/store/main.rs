@@ -12,3 +12,4 @@ mod keys;
 mod log;
 mod open;
 mod place;
+mod stack;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::log::Ended;
 use crate::context::{Attempt, Principal};
-use crate::pricing::PriceTable;
+use crate::pricing::{Cost, PriceTable};
 use crate::record::{CapturedBody, Record};
 use crate::redact::{self, Limits};
 use crate::store::{AttemptRow, BodyText, LogBatch, RequestRow};
@@ -49,7 +49,7 @@ fn request(record: &Record, prices: &PriceTable) -> RequestRow {
         cache_write_tokens: usage.map(|usage| usage.cache_write),
         output_tokens: usage.map(|usage| usage.output),
         reasoning_tokens: usage.map(|usage| usage.reasoning),
-        cost_nanos: record.cost(prices).map(|cost| cost.nanos()),
+        cost_nanos: record.cost(prices).map(Cost::nanos),
         error: record.error.as_deref().map(str::to_owned),
         request_body: record.request_body.as_ref().map(body),
         response_body: record.response_body.as_ref().map(body),

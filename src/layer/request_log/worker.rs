@@ -221,7 +221,7 @@ impl Closing {
     async fn asked(&mut self) {
         if self.0.wait_for(|asked| *asked).await.is_err() {
             // Nobody is left who could ask.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

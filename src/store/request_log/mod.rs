@@ -17,7 +17,7 @@ pub const MAX_PRINCIPALS: usize = 1000;
 
 /// Keeps one row for each request and one for each attempt.
 ///
-/// Its writer is the worker of `RequestLogLayer`, which waits for one
+/// Its writer is the worker of [`RequestLogLayer`](crate::RequestLogLayer), which waits for one
 /// batch before it comes with the next; readers are whoever shows the log. A future that is dropped
 /// leaves all of its batch behind or nothing.
 pub trait RequestLogStore: Send + Sync + 'static {

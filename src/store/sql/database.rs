@@ -53,11 +53,12 @@ macro_rules! with_pool {
 
 /// A statement as its driver wants it.
 macro_rules! query {
-    ($statement:expr) => {{
-        let Statement { sql, values, varies, .. } = $statement;
+    ($statement:expr, $numbered:expr) => {{
+        let statement: Statement<'_> = $statement;
         // Its text is made of literals alone: see `Statement`.
-        let query = sqlx::query(AssertSqlSafe(sql)).persistent(!varies);
-        values.into_iter().fold(query, |query, value| match value {
+        let query = sqlx::query(AssertSqlSafe(statement.to_sql($numbered)));
+        let query = query.persistent(!statement.varies);
+        statement.values.into_iter().fold(query, |query, value| match value {
             Value::Int(value) => query.bind(value),
             Value::Text(value) => query.bind(value.map(|text| text.into_owned())),
             Value::Flag(value) => query.bind(value),
@@ -112,7 +113,7 @@ impl Database {
     ) -> Result<Vec<T>, StoreError> {
         in_time(async {
             with_pool!(self, pool => {
-                let rows = query!(statement).fetch_all(pool).await?;
+                let rows = query!(statement, self.numbers()).fetch_all(pool).await?;
                 rows.iter().map(|row| read(row)).collect()
             })
         })
@@ -126,7 +127,7 @@ impl Database {
                 let mut changed = 0;
                 let mut transaction = pool.begin().await?;
                 for statement in statements {
-                    let done = query!(statement).execute(&mut *transaction).await?;
+                    let done = query!(statement, self.numbers()).execute(&mut *transaction).await?;
                     changed += done.rows_affected();
                 }
                 transaction.commit().await?;
@@ -134,6 +135,16 @@ impl Database {
             })
         })
         .await
+    }
+
+    /// Whether values are `$1`, `$2`, …, and not `?`.
+    fn numbers(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => true,
+        }
     }
 
     /// Closes the connections, once they are back.

@@ -1,6 +1,8 @@
 use std::borrow::Cow;
 use std::{fmt, io};
 
+use sqlx::error::DatabaseError;
+
 use crate::store::StoreError;
 
 /// Why a database is not opened. It names no host, no user and no path, and holds no password.
@@ -83,7 +85,7 @@ impl From<&sqlx::Error> for Cause {
             | sqlx::Error::Decode(_) => "rows that cannot be read",
             _ => "it misbehaves",
         };
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error.as_database_error().and_then(DatabaseError::code);
         Self { what, code: code.map(Cow::into_owned).map(Into::into) }
     }
 }

@@ -3,16 +3,21 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// A statement in the making. Its text grows by pieces of this source only, its values are bound:
-/// what a caller sent can never become SQL.
+/// A statement in the making. Its text is pieces of this source only, its values are bound: what a
+/// caller sent can never become SQL.
 #[derive(Debug, Default)]
 pub(super) struct Statement<'a> {
-    pub(super) sql: String,
+    pieces: Vec<Piece>,
     pub(super) values: Vec<Value<'a>>,
     /// Whether its text differs from call to call: then it is not worth keeping it prepared.
     pub(super) varies: bool,
-    /// Whether it ends in a value.
-    bound: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Piece {
+    Sql(&'static str),
+    /// The next of the values.
+    Value,
 }
 
 #[derive(Debug)]
@@ -32,9 +37,32 @@ impl<'a> Statement<'a> {
     }
 
     pub(super) fn sql(mut self, sql: &'static str) -> Self {
-        self.sql.push_str(sql);
-        self.bound = false;
+        self.pieces.push(Piece::Sql(sql));
         self
+    }
+
+    /// Its text, with `$1`, `$2`, … for values, or with `?`: SQLite knows both, but searches its
+    /// list of numbers again for each of them, which takes long in a statement of thousands.
+    pub(super) fn to_sql(&self, numbered: bool) -> String {
+        let mut text = String::new();
+        let mut number = 0;
+        let mut before = Piece::Sql("");
+        for piece in &self.pieces {
+            if let (Piece::Value, Piece::Value) = (before, piece) {
+                text.push_str(", ");
+            }
+            match piece {
+                Piece::Sql(sql) => text.push_str(sql),
+                Piece::Value if numbered => {
+                    number += 1;
+                    // Writing to a string does not fail.
+                    let _ = write!(text, "${number}");
+                }
+                Piece::Value => text.push('?'),
+            }
+            before = *piece;
+        }
+        text
     }
 
     /// A number; those that no column holds count as the greatest that it does.
@@ -67,9 +95,7 @@ impl<'a> Statement<'a> {
 
     fn value(mut self, value: Value<'a>) -> Self {
         self.values.push(value);
-        let comma = if std::mem::replace(&mut self.bound, true) { ", " } else { "" };
-        // Writing to a string does not fail.
-        let _ = write!(self.sql, "{comma}${}", self.values.len());
+        self.pieces.push(Piece::Value);
         self
     }
 }
@@ -83,7 +109,9 @@ mod tests {
         let rows = [("a'; DROP TABLE x; --", 1), ("b\0", u64::MAX)];
         let statement = Statement::new("INSERT INTO t (a, b) VALUES ")
             .rows(&rows, |statement, (a, b)| statement.text(*a).int(*b));
-        assert_eq!(statement.sql, "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4)");
+        let text = |numbered| statement.to_sql(numbered);
+        assert_eq!(text(true), "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4)");
+        assert_eq!(text(false), "INSERT INTO t (a, b) VALUES (?, ?), (?, ?)");
         let Value::Text(Some(text)) = &statement.values[2] else { panic!("a text") };
         assert_eq!(text, "b\u{FFFD}");
         assert!(matches!(statement.values[3], Value::Int(Some(i64::MAX))));
