@@ -6,6 +6,7 @@
 //! fail.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![allow(clippy::disallowed_methods, reason = "a test is the host, which spawns the workers")]
 
 mod cluster;
 mod keys;

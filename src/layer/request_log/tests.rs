@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "a test is the host, which spawns the worker")]
+
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
