@@ -180,10 +180,8 @@ mod tests {
     #[test]
     fn attempts_count_by_how_they_went() {
         let attempt = |status: Option<u16>, fault: Option<Fault>| {
-            let mut attempt = Attempt::default();
-            attempt.status = status.map(|status| StatusCode::from_u16(status).unwrap());
-            attempt.fault = fault;
-            attempt
+            let status = status.map(|status| StatusCode::from_u16(status).unwrap());
+            Attempt { status, fault, ..Attempt::default() }
         };
         let upstream =
             |kind: FaultKind| Some(Fault::new(kind, kind.status(), FaultOrigin::Upstream));
@@ -205,8 +203,7 @@ mod tests {
         let mut request = Counts { ended: 1, bytes_out: 5, tokens, ..Counts::default() };
         request.cancelled = 1;
         request.fault(Some(FaultKind::ClientCancel));
-        let mut attempt = Attempt::default();
-        attempt.status = Some(StatusCode::OK);
+        let attempt = Attempt { status: Some(StatusCode::OK), ..Attempt::default() };
         let counts = Counts::of_attempt(&attempt, Some(&request));
         assert_eq!((counts.bytes_out, counts.tokens), (5, tokens));
         assert_eq!((counts.successes, counts.failures, counts.cancelled), (1, 0, 1));
