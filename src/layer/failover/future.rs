@@ -29,6 +29,7 @@ pin_project! {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly every request comes to its race")]
 enum State<S, F, B, R, E> {
     /// Boxed like the attempts of a race.
     Pass(Pin<Box<F>>),

@@ -136,7 +136,7 @@ fn fix_length(headers: &mut HeaderMap, size: Option<u64>) {
     let right = agreed.filter(|length| size.is_none_or(|size| size == *length));
     match right {
         // As a rule it stands there once, and to write it anew would only cost.
-        Some(_) if !headers.contains_key(TRANSFER_ENCODING) && is_one_number(lines) => {}
+        Some(_) if !headers.contains_key(TRANSFER_ENCODING) && is_one_number(&lines) => {}
         Some(length) if !headers.contains_key(TRANSFER_ENCODING) => {
             headers.insert(CONTENT_LENGTH, length.into());
         }
@@ -153,7 +153,7 @@ fn length(value: &HeaderValue) -> Option<u64> {
 }
 
 /// Whether there is one line, and in it, if it is a number, no zero too many.
-fn is_one_number(lines: GetAll<'_, HeaderValue>) -> bool {
+fn is_one_number(lines: &GetAll<'_, HeaderValue>) -> bool {
     let mut lines = lines.iter();
     let is_short = |line: &HeaderValue| line.len() == 1 || !line.as_bytes().starts_with(b"0");
     lines.next().is_some_and(is_short) && lines.next().is_none()

@@ -62,7 +62,6 @@ pub(super) enum Wanted {
 }
 
 /// The answer at its headers.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is returned")]
 pub(super) enum Begun<C> {
     Done(Response<ResponseBody<C>>),
     /// The body must be read first.
