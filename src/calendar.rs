@@ -29,9 +29,10 @@ pub(crate) fn is_date(text: &str) -> bool {
     text.len() == "2026-01-31".len() && parse(text).is_some()
 }
 
-/// A date, or date and time in one of the forms of ISO 8601: to the second or finer, with `Z`, an
+/// Reads a date, or date and time in one of the forms of ISO 8601: to the second or finer, with `Z`, an
 /// offset or neither, which is UTC too. A query makes the `+` of an offset a blank; that is read.
-pub(crate) fn parse(text: &str) -> Option<SystemTime> {
+#[must_use]
+pub fn parse(text: &str) -> Option<SystemTime> {
     if text.len() == "2026-01-31".len() {
         return humantime::parse_rfc3339_weak(&format!("{text}T00:00:00")).ok();
     }

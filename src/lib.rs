@@ -13,6 +13,7 @@
 //! | [`StatsLayer`] | counts, times, reads the usage out of passing bytes |
 //! | `OtelLayer` (feature `otel`) | spans, metrics and trace context for OpenTelemetry |
 //! | `RequestLogLayer` (feature `request-log`) | one durable row for each request and each attempt |
+//! | [`LiveLogLayer`] | tells in lines what happens, to whoever is listening |
 //! | [`ApiKeyAuthLayer`] | who calls; strips the caller's key |
 //! | `LimitLayer` (feature `limit`) | requests at once, their rate and their size |
 //! | [`SystemPromptLayer`] | splices the system prompt of whatever protocol is spoken |
@@ -116,6 +117,7 @@ pub use layer::hop_by_hop::HopByHopFilterLayer;
 pub use layer::key_pool::KeyPoolLayer;
 #[cfg(feature = "limit")]
 pub use layer::limit::LimitLayer;
+pub use layer::live_log::LiveLogLayer;
 #[cfg(feature = "otel")]
 pub use layer::otel::OtelLayer;
 pub use layer::provider_translate::ProviderTranslateLayer;

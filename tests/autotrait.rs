@@ -8,8 +8,8 @@ use tower_llm_gateway::body::{Collect, GuardBody, RewriteBody};
 use tower_llm_gateway::context::{Exchange, Principal, Upstream};
 use tower_llm_gateway::layer::{
     api_key_auth::ApiKeyAuth, catch_error::CatchError, channel, failover,
-    hop_by_hop::HopByHopFilter, key_pool, limit, otel, provider_translate, request_log, stats,
-    system_prompt,
+    hop_by_hop::HopByHopFilter, key_pool, limit, live_log, otel, provider_translate, request_log,
+    stats, system_prompt,
 };
 use tower_llm_gateway::protocol::report::TranslationReport;
 use tower_llm_gateway::protocol::translate::Transcoder;
@@ -31,6 +31,7 @@ fn layers_and_services() {
     service::<KeyPoolLayer>();
     service::<LimitLayer>();
     service::<OtelLayer>();
+    service::<LiveLogLayer>();
     service::<ProviderTranslateLayer>();
     service::<RequestLogLayer>();
     service::<StatsLayer>();
@@ -46,6 +47,7 @@ fn layers_and_services() {
     service::<limit::Limit<()>>();
     service::<otel::OtelService<()>>();
     service::<otel::Otel>();
+    service::<live_log::LiveLogService<()>>();
     service::<provider_translate::ProviderTranslate<()>>();
     service::<request_log::RequestLogService<()>>();
     service::<request_log::RequestLog>();
@@ -59,6 +61,7 @@ fn bodies_are_unpin_when_the_inner_is() {
     value::<RewriteBody<Plain>>();
     value::<Collect<Plain>>();
     value::<GuardBody<Plain>>();
+    value::<live_log::LogBody>();
     value::<limit::LimitedBody<Plain>>();
     value::<limit::ResponseBody<Plain>>();
     value::<provider_translate::ResponseBody<Plain>>();
@@ -83,4 +86,6 @@ fn values() {
     value::<channel::Channels>();
     value::<channel::Channel>();
     value::<limit::Limits>();
+    value::<live_log::LiveLog>();
+    value::<live_log::Subscription>();
 }

@@ -13,6 +13,7 @@ pub mod hop_by_hop;
 pub mod key_pool;
 #[cfg(feature = "limit")]
 pub mod limit;
+pub mod live_log;
 #[cfg(feature = "otel")]
 pub mod otel;
 pub mod provider_translate;

@@ -58,6 +58,7 @@ mod sessions;
 pub mod sql;
 mod vault;
 
+pub use crate::calendar::parse as parse_time;
 #[cfg(any(feature = "session", feature = "request-log"))]
 pub use error::{StoreError, StoreFuture};
 #[cfg(feature = "request-log")]
