@@ -28,9 +28,10 @@ use tower_llm_gateway::protocol::model::Usage;
 use tower_llm_gateway::protocol::translate::{self, RequestOptions, Transcoder};
 use tower_llm_gateway::protocol::{Answer, Protocol};
 use tower_llm_gateway::record::RecordLayer;
+use tower_llm_gateway::store::LogFilter;
 use tower_llm_gateway::{
-    ApiKeyAuthLayer, CatchErrorLayer, FirstEventLayer, HopByHopFilterLayer, ProviderTranslateLayer,
-    StatsLayer, SystemPromptLayer,
+    ApiKeyAuthLayer, CatchErrorLayer, FirstEventLayer, HopByHopFilterLayer, LiveLogLayer,
+    ProviderTranslateLayer, StatsLayer, SystemPromptLayer,
 };
 
 const SIZES: [(&str, usize); 3] = [("1 KB", 1 << 10), ("100 KB", 100 << 10), ("1 MiB", 1 << 20)];
@@ -125,6 +126,11 @@ fn ratios() {
     let (untold, books) = (told(None), told(Some(Stats::new())));
     row("RecordLayer, all known", (untold.0 - known.0 + bare.0, untold.1 - known.1 + bare.1));
     row("its books, all known", (books.0 - untold.0 + bare.0, books.1 - untold.1 + bare.1));
+    let log = LiveLogLayer::new();
+    row("LiveLogLayer", cost(&log.layer(Inner)));
+    let listener = log.log().subscribe(LogFilter::default()).expect("a subscription");
+    row("LiveLogLayer, one listens", cost(&log.layer(Inner)));
+    drop(listener);
     row("ApiKeyAuthLayer", cost(&ApiKeyAuthLayer::new(["bench-key"]).expect("a key").layer(Inner)));
     row("SystemPromptLayer, append", cost(&SystemPromptLayer::append("Be brief.").layer(Inner)));
     row("ProviderTranslateLayer, same", cost(&ProviderTranslateLayer::to(upstream()).layer(Inner)));

@@ -91,11 +91,13 @@ fn line(f: &mut Formatter<'_>, name: &str, value: &(impl Display + ?Sized)) -> f
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::Records;
 
     async fn banner(pairs: &[(&str, &str)]) -> String {
         let settings = Settings::read(&pairs.iter().copied().collect()).unwrap();
         let mut background = tokio::task::JoinSet::new();
-        let routing = Routing::start(&settings, &mut background).await.unwrap();
+        let routing =
+            Routing::start(&settings, &Records::in_memory(), &mut background).await.unwrap();
         let address = ([127, 0, 0, 1], 8088).into();
         Banner { settings: &settings, routing: &routing, address }.to_string()
     }

@@ -14,9 +14,11 @@ use tower_llm_gateway::layer::failover::DEFAULT_MAX_ATTEMPTS;
 use tower_llm_gateway::layer::key_pool::{self, KeyError, KeyPool, KeyPools, PoolChange, Rescue};
 use tower_llm_gateway::protocol::Protocol;
 use tower_llm_gateway::secret::Secret;
+use tower_llm_gateway::store::SqlStore;
 
 use crate::demo::Demo;
 use crate::demotions::Demotions;
+use crate::records::Records;
 use crate::settings::Settings;
 
 /// The channels of the proxy.
@@ -43,23 +45,25 @@ impl Routing {
     /// As configured. What it starts lives in `background`.
     pub(crate) async fn start(
         settings: &Settings,
+        records: &Records,
         background: &mut JoinSet<io::Result<()>>,
     ) -> Result<Self, Box<dyn Error>> {
+        let store = records.requests.as_ref().map(|requests| &requests.store);
         if let Some(path) = &settings.config_file {
             let file = ConfigFile::new(path);
             let config = load(&file)?;
             let demotions = Demotions::new();
-            let routing = Self::of(settings, &config, &demotions)?;
+            let routing = Self::of(settings, store, &config, &demotions)?;
             background.spawn(demotions.write_to(file));
             return Ok(routing);
         }
         if let Some(url) = &settings.upstream_url {
-            return Self::at(settings, &[("upstream", url)]);
+            return Self::at(settings, store, &[("upstream", url)]);
         }
         let demo = Demo::new().pace(settings.demo_pace);
         let failing = demo.clone().failing().start(background).await?;
         let healthy = demo.start(background).await?;
-        let mut routing = Self::at(settings, &[("demo-a", &failing), ("demo-b", &healthy)])?;
+        let mut routing = Self::at(settings, store, &[("demo-a", &failing), ("demo-b", &healthy)])?;
         routing.embedded = true;
         for (line, about) in routing.lines.iter_mut().zip(["fails on purpose", "answers"]) {
             line.about = format!("embedded, {about}");
@@ -68,12 +72,16 @@ impl Routing {
     }
 
     /// Upstreams as the environment describes them, by name and base URL.
-    pub(crate) fn at(settings: &Settings, bases: &[(&str, &str)]) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn at(
+        settings: &Settings,
+        store: Option<&SqlStore>,
+        bases: &[(&str, &str)],
+    ) -> Result<Self, Box<dyn Error>> {
         let (keys, mut list) = (KeyPools::new(), Vec::new());
         for (name, base) in bases {
             if settings.upstream_keys.len() > 1 {
                 let rules = key_pool::Settings::new(*name).cooldown(settings.cooldown.clone());
-                let pool = pool(rules, &settings.upstream_keys)?;
+                let pool = pool(rules, store, &settings.upstream_keys)?;
                 keys.set(ChannelId::new(*name), pool);
             }
             list.push(Channel::new(*name, settings.upstream(base)?));
@@ -94,6 +102,7 @@ impl Routing {
     /// The channels of a file. A demotion of one of their keys is noted in `demotions`.
     pub(crate) fn of(
         settings: &Settings,
+        store: Option<&SqlStore>,
         config: &Config,
         demotions: &Demotions,
     ) -> Result<Self, Box<dyn Error>> {
@@ -111,7 +120,7 @@ impl Routing {
                         }
                         _ => {}
                     });
-                let pool = pool(rules, &described.api_keys)?;
+                let pool = pool(rules, store, &described.api_keys)?;
                 lines.push(line(described, pool.snapshot().len()));
                 keys.set(ChannelId::new(&*described.id), pool);
                 let channel = channel(settings, described, place)?;
@@ -245,7 +254,15 @@ fn channel(
 }
 
 /// The pool of a channel. A key that cannot be sent is left out: the others are worth a start.
-fn pool(rules: key_pool::Settings, keys: &[Secret]) -> Result<KeyPool, KeyError> {
+/// What it learns of its keys is kept where there is a database.
+fn pool(
+    mut rules: key_pool::Settings,
+    store: Option<&SqlStore>,
+    keys: &[Secret],
+) -> Result<KeyPool, KeyError> {
+    if let Some(store) = store {
+        rules = rules.store(store.clone());
+    }
     // A channel whose keys have all failed is still asked: the upstream's own answer tells more.
     let rules = rules.rescue(Rescue::Always).max_keys(config::MAX_KEYS);
     let pool = KeyPool::with(rules, std::iter::empty::<Secret>())?;

@@ -45,8 +45,8 @@ impl Proxy {
     async fn start(pairs: &[(&str, &str)]) -> Self {
         let settings = Settings::read(&pairs.iter().copied().collect::<Environment>()).unwrap();
         let mut running = JoinSet::new();
-        let routing = Routing::start(&settings, &mut running).await.unwrap();
-        let gateway = Gateway::new(&settings, &routing).unwrap();
+        let routing = Routing::start(&settings, &Records::in_memory(), &mut running).await.unwrap();
+        let gateway = Gateway::new(&settings, &routing, &Records::in_memory()).unwrap();
         let app = server::routes(&settings, gateway);
         Self { url: serve(app, &mut running).await, folder: None, running }
     }
@@ -385,7 +385,8 @@ async fn sessions_are_left_to_an_upstream_that_can_keep_them() {
         (&[], true),
     ] {
         let settings = Settings::read(&pairs.iter().copied().collect::<Environment>()).unwrap();
-        let routing = Routing::start(&settings, &mut JoinSet::new()).await.unwrap();
+        let routing =
+            Routing::start(&settings, &Records::in_memory(), &mut JoinSet::new()).await.unwrap();
         assert_eq!(routing.needs_sessions(), needed, "{pairs:?}");
     }
 }

@@ -16,11 +16,12 @@ use tower_llm_gateway::upstream::{HttpUpstreamBuilder, Proxies};
 use tower_llm_gateway::{
     ApiKeyAuthLayer, CatchErrorLayer, ChannelLayer, FailoverLayer, FirstEventLayer,
     HopByHopFilterLayer, KeyPoolLayer, LimitLayer, ProviderTranslateLayer, SessionLayer,
-    StatsLayer, SystemPromptLayer,
+    SystemPromptLayer,
 };
 
 use crate::admin;
 use crate::channels::Routing;
+use crate::records::Records;
 use crate::settings::Settings;
 
 /// The routes of the proxy about itself, and the stack.
@@ -34,7 +35,11 @@ impl Gateway {
     ///
     /// # Errors
     /// When a setting is one that a layer refuses.
-    pub(crate) fn new(settings: &Settings, routing: &Routing) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(
+        settings: &Settings,
+        routing: &Routing,
+        records: &Records,
+    ) -> Result<Self, Box<dyn Error>> {
         let mut stack = to_upstreams(settings, routing);
         if settings.sessions.unwrap_or_else(|| routing.needs_sessions()) {
             stack = wrap(SessionLayer::new().max_request_bytes(settings.max_request), stack);
@@ -46,16 +51,14 @@ impl Gateway {
         if let Some(limits) = limits(settings) {
             stack = wrap(limits, stack);
         }
-        // Only those whom `admin::routes` lets in read them.
-        let layer = StatsLayer::new().capture_error_bodies(true);
         let client = client(settings, routing).build();
-        let mut admin = admin::routes(settings, layer.stats(), routing, client);
+        let mut admin = admin::routes(settings, records, routing, client);
         if let Some(key) = &settings.access_key {
             let auth = ApiKeyAuthLayer::new([key.clone()])?;
             stack = wrap(auth.clone(), stack);
             admin = admin.route_layer(auth);
         }
-        Ok(Self { admin, stack: wrap(layer, stack) })
+        Ok(Self { admin, stack: wrap(records.layer(), stack) })
     }
 }
 
@@ -141,8 +144,8 @@ mod tests {
         let vendor = Demo::new().start(&mut running).await.unwrap();
         let pairs = [("UPSTREAM_API_KEY", "sk-vendor"), ("UPSTREAM_URL", vendor.as_str())];
         let settings = Settings::read(&pairs.into_iter().collect::<Environment>()).unwrap();
-        let routing = Routing::at(&settings, &[("upstream", &vendor)]).unwrap();
-        let gateway = Gateway::new(&settings, &routing).unwrap();
+        let routing = Routing::at(&settings, None, &[("upstream", &vendor)]).unwrap();
+        let gateway = Gateway::new(&settings, &routing, &Records::in_memory()).unwrap();
 
         let request = Request::post("/demo/echo?key=sk-caller&a=b")
             .header(header::ACCEPT_ENCODING, "gzip, br")

@@ -15,6 +15,7 @@ use tower::ServiceExt;
 use crate::channels::Routing;
 use crate::gateway::Gateway;
 use crate::log_files::Rotation;
+use crate::records::Records;
 use crate::server;
 use crate::settings::Settings;
 
@@ -126,8 +127,11 @@ async fn every_line_of_a_request_has_its_id() {
     let _default = tracing::subscriber::set_default(subscriber);
     let settings = Settings::read(&[("DEMO_PACE_MS", "0")].into_iter().collect()).unwrap();
     let mut background = JoinSet::new();
-    let routing = Routing::start(&settings, &mut background).await.unwrap();
-    let router = server::routes(&settings, Gateway::new(&settings, &routing).unwrap());
+    let routing = Routing::start(&settings, &Records::in_memory(), &mut background).await.unwrap();
+    let router = server::routes(
+        &settings,
+        Gateway::new(&settings, &routing, &Records::in_memory()).unwrap(),
+    );
     let begin = console.text().len();
     let long = "x".repeat(500);
     for (id, body) in [

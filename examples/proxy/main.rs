@@ -16,8 +16,10 @@ mod environment;
 mod gateway;
 mod log_files;
 mod logs;
+mod records;
 mod server;
 mod settings;
+mod telemetry;
 
 use std::error::Error;
 use std::path::Path;
@@ -29,6 +31,7 @@ use crate::banner::Banner;
 use crate::channels::Routing;
 use crate::environment::Environment;
 use crate::gateway::Gateway;
+use crate::records::Records;
 use crate::settings::Settings;
 
 /// The exit code for a setting that cannot be used.
@@ -67,15 +70,20 @@ async fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
             Ok(())
         });
     }
-    let routing = Routing::start(settings, &mut background).await?;
+    let records = Records::start(&settings.records).await?;
+    let routing = Routing::start(settings, &records, &mut background).await?;
     let prober = routing.channels.prober(gateway::client(settings, &routing).build());
     background.spawn(async {
         prober.await;
         Ok(())
     });
-    let gateway = Gateway::new(settings, &routing)?;
+    let gateway = Gateway::new(settings, &routing, &records)?;
     let listener = server::bind(settings).await?;
     println!("{}", Banner { settings, routing: &routing, address: listener.local_addr()? });
-    server::serve(listener, server::routes(settings, gateway)).await?;
-    Ok(())
+    let log = records.log.clone();
+    // Its subscribers would listen until they are cut.
+    let stopping = move || log.close();
+    let served = server::serve(listener, server::routes(settings, gateway), stopping).await;
+    records.finish().await;
+    Ok(served?)
 }

@@ -63,15 +63,23 @@ pub(crate) fn routes(settings: &Settings, gateway: Gateway) -> Router {
     Router::new().fallback_service(around.service(with_cors(router, &settings.cors)))
 }
 
-/// Serves until SIGINT or SIGTERM, then lets open streams go on for [`DRAIN`] at most.
-pub(crate) async fn serve(listener: TcpListener, router: Router) -> io::Result<()> {
+/// Serves until SIGINT or SIGTERM, calls `stopping`, and lets open streams go on for [`DRAIN`] at
+/// most.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stopping: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
     });
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(stop_signal());
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+        stop_signal().await;
+        stopping();
+    });
     let too_long = async {
         stop_signal().await;
         tokio::time::sleep(DRAIN).await;
