@@ -10,7 +10,7 @@ use super::{EXTENSION, date_of};
 use crate::calendar;
 use crate::store::{LogEntry, LogFilter, Pagination};
 
-/// Default for [`Page::limit`].
+/// Default for the limit of a [`Page`].
 pub const DEFAULT_PAGE: usize = 200;
 
 /// Most lines of one page.
