@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 ///
 /// let key = Secret::new("sk-ant-123456789");
 /// assert_eq!(format!("{key:?}"), "Secret(***)");
-/// assert_eq!(key.masked(), "sk-ant-1***56789");
+/// assert_eq!(key.masked(), "sk-***89");
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
 
 use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,6 +48,7 @@ impl Stack {
                     panic!("no key was leased");
                 };
                 let (status, takes) = act(key.plain().to_str().unwrap());
+                tracing::info!("asked");
                 tokio::time::sleep(takes).await;
                 let response = Response::builder().status(status).body(Full::<Bytes>::from("{}"));
                 Ok::<_, Infallible>(response.unwrap())
@@ -106,4 +109,36 @@ async fn a_sole_channel_with_two_keys_is_asked_again_after_a_pause() {
     let (status, attempts, took) = Stack::new(layer, sole(), keys, act).ask().await;
     assert_eq!((status, attempts.len()), (200, 2));
     assert!(took >= SECOND / 4, "{took:?}");
+}
+
+/// Where a test's log goes.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_in_an_attempt_says_which_one_it_is() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false);
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let act: Act = |key| (if key == "sk-one" { 429 } else { 200 }, Duration::ZERO);
+    Stack::new(FailoverLayer::new(), sole(), &["sk-one", "sk-two"], act).ask().await;
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let asked: Vec<_> = text.lines().filter(|line| line.ends_with("asked")).collect();
+    assert_eq!(asked.len(), 2, "{text}");
+    for (number, key, line) in [(1, "sk-***ne", asked[0]), (2, "sk-***wo", asked[1])] {
+        let span = format!(r#"attempt{{number={number} channel="sole" key="{key}"}}"#);
+        assert!(line.contains(&span), "{line}");
+    }
 }

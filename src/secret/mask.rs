@@ -1,10 +1,9 @@
 //! The form of a secret for people.
 
-/// `***` up to 5 characters, 3 + `***` + 2 up to 10, else 8 + `***` + 5; nothing of nothing.
+/// `***` up to 5 characters, 3 + `***` + 2 up to 17, else 8 + `***` + 5; nothing of nothing.
 ///
-/// It tells one key from another and is meant for the keys of vendors, which are long: of a
-/// secret of 11 to 13 characters every one is shown. What may hold any secret shows its ends only
-/// where enough stays hidden, as the rest of [`redact`](crate::redact) does.
+/// It tells one key from another and is meant for the keys of vendors, which are long. Older
+/// gateways show 8 + 5 from 11 characters on, which of 13 hides none.
 ///
 /// ```
 /// use tower_llm_gateway::redact::mask;
@@ -19,7 +18,7 @@ pub fn mask(secret: &str) -> String {
     let (head, tail) = match count {
         0 => return String::new(),
         1..=5 => (0, 0),
-        6..=10 => (3, 2),
+        6..=17 => (3, 2),
         _ => (8, 5),
     };
     let place = |nth| secret.char_indices().nth(nth).map_or(secret.len(), |(place, _)| place);
@@ -41,7 +40,9 @@ mod tests {
             ("sk-1234567890abcdef", "sk-12345***bcdef"),
             ("ключ1", "***"),
             ("ключи1", "клю***и1"),
-            ("ключключключ", "ключключ***чключ"),
+            ("sk-1234567890", "sk-***90"),
+            ("sk-1234567890abcd", "sk-***cd"),
+            ("ключключключключклю", "ключключ***ючклю"),
         ] {
             assert_eq!(mask(secret), masked);
         }

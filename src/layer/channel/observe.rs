@@ -35,6 +35,7 @@ impl ResponseObserver {
     {
         let choice = &lease.choice;
         let (channel, reason) = (choice.channel.clone(), choice.reason.as_str());
+        tracing::Span::current().record("channel", channel.as_str());
         tracing::debug!(channel = channel.as_str(), reason, "channel chosen");
         request.extensions_mut().insert(choice.upstream.clone());
         request.extensions_mut().insert(channel.clone());

@@ -73,7 +73,8 @@
 //! worth showing; inside of everything that is to be done once. It begins the
 //! [`Attempt`](crate::context::Attempt)s of the [`Exchange`](crate::context::Exchange), and leaves
 //! the [`RequestFacts`](crate::context::RequestFacts) where no layer outside did, holding the
-//! principal to its list of models.
+//! principal to its list of models. What the layers inside say of an attempt they say in a `tracing`
+//! span, `attempt`, with its number, its channel and its key, masked.
 //!
 //! # Buffering
 //!

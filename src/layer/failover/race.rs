@@ -4,6 +4,8 @@ use std::task::{Context, Poll, ready};
 use http::{Request, Response};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tower_service::Service;
+use tracing::field::Empty;
+use tracing::instrument::{Instrument, Instrumented};
 
 use super::policy::Next;
 use super::run::Run;
@@ -22,7 +24,7 @@ pub(super) struct Race<S, F, R, E> {
 /// An attempt that is on its way.
 struct Flight<F> {
     /// Boxed, as all layers outside of this one move the race, and it is the largest part of it.
-    future: Pin<Box<F>>,
+    future: Pin<Box<Instrumented<F>>>,
     id: AttemptId,
     began: Instant,
 }
@@ -49,7 +51,11 @@ impl<F: Future> Flight<F> {
         S: Service<Request<RewriteBody<B>>, Future = F>,
     {
         let id = run.begin(request.extensions_mut());
-        Self { future: Box::pin(service.call(request)), id, began: Instant::now() }
+        // Who chooses channel and key says which in the span that it finds.
+        let span =
+            tracing::info_span!("attempt", number = id.index() + 1, channel = Empty, key = Empty);
+        let call = span.in_scope(|| service.call(request));
+        Self { future: Box::pin(call.instrument(span)), id, began: Instant::now() }
     }
 
     /// The outcome of one that has landed; its place is free then.

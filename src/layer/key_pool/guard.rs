@@ -42,6 +42,7 @@ impl Trying {
     /// Leaves the key with the request, and says which one it is.
     pub(super) fn begin(self, lease: Lease, extensions: &mut Extensions) -> LeaseGuard {
         extensions.insert(UpstreamKey::Ours(lease.key().clone()));
+        tracing::Span::current().record("key", &**lease.masked());
         self.update(|attempt| {
             attempt.key = Some(lease.masked().clone());
             attempt.key_id = Some(lease.id().clone());

@@ -28,7 +28,7 @@ use crate::store::{KeyState, KeyStore};
 /// assert_eq!(pool.snapshot()[0].status, KeyStatus::InUse);
 /// drop(lease);
 /// assert_eq!(pool.snapshot()[0].status, KeyStatus::Active);
-/// assert_eq!(&*pool.snapshot()[0].masked, "sk-1111-***-3333");
+/// assert_eq!(&*pool.snapshot()[0].masked, "sk-***33");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
