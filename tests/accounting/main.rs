@@ -12,6 +12,7 @@ mod demo;
 mod ask;
 mod books;
 mod caller;
+mod entry;
 mod gateway;
 mod tokens;
 mod vendor;
@@ -63,8 +64,8 @@ async fn run(count: u64) {
     let records = gateway.records();
     for (ask, seen) in &seen {
         let calls = ledger.calls(ask.ticket);
-        let entry = books::entry(ask, seen, &calls);
-        wrong.extend(books::differences(ask, &entry, records.get(&ask.ticket)));
+        let entry = entry::of(ask, seen, &calls);
+        wrong.extend(entry::differences(ask, &entry, records.get(&ask.ticket)));
         expected.add(ask, &entry, &calls);
     }
     let counted = Books::of(&gateway.stats.snapshot());
