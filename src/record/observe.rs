@@ -18,7 +18,6 @@ use crate::context::{Exchange, ExchangeFacts, Observed, RequestId};
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin, Usage};
 use crate::protocol::scan::Observer;
 use crate::protocol::{Operation, Protocol, Route};
-use crate::redact;
 
 /// What is kept of a request's body; the guard of the answer takes it.
 type Shelf = Arc<Mutex<Capture>>;
@@ -176,10 +175,10 @@ impl<K: Sink> ResponseObserver<K> {
             leave(scan, &self.exchange);
         }
         let bodies = (self.request_body.take(), self.response_body.take());
-        let error_body = self.error_body.take().and_then(Capture::text).map(Arc::from);
+        let error_body = self.error_body.take().and_then(Capture::text);
         let exchange = self.exchange.clone();
         let mut record = exchange.read(|facts| self.record(end, facts));
-        record.error_body = error_body;
+        record.error_body = error_body.map(|text| record.without_keys(&text).into());
         record.request_body = bodies.0.and_then(|kept| {
             let mut capture = kept.capture.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *capture, Capture::new(0)).body(kept.content_type)

@@ -10,6 +10,7 @@ use crate::context::{Attempt, Principal, RequestId};
 use crate::pricing::{Cost, PriceTable};
 use crate::protocol::model::{FaultKind, StopReason, Usage};
 use crate::protocol::{Protocol, Route};
+use crate::redact;
 
 /// A request that has arrived.
 #[derive(Debug)]
@@ -127,7 +128,7 @@ pub struct Record {
     pub attempts: Vec<Attempt>,
     /// The beginning of the body of an error, where
     /// [`error_bodies`](super::RecordLayer::error_bodies) asks for it, as
-    /// [`redact::text`](crate::redact::text) shows it.
+    /// [`redact::text`](crate::redact::text) shows it, and without the keys of the attempts.
     pub error_body: Option<Arc<str>>,
     /// The beginning of the request's body, where [`bodies`](super::RecordLayer::bodies) asks for
     /// it; unredacted.
@@ -170,6 +171,15 @@ impl Record {
     #[must_use]
     pub fn client_protocol(&self) -> Option<Protocol> {
         self.begun.route.map(|route| route.protocol)
+    }
+
+    /// A text of this request, as what its answer said, without the keys that upstreams were given.
+    #[must_use]
+    pub fn without_keys<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        redact::without_keys(
+            text,
+            self.attempts.iter().filter_map(|attempt| attempt.key.as_deref()),
+        )
     }
 
     /// Bytes of the request's body.

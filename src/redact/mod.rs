@@ -8,6 +8,7 @@
 //! | [`text`] | everything else | vendors' keys by their form, `Bearer` and `Basic`, JSON web tokens, private keys, values of names like `password=`, and all of the row above |
 //! | [`text_hidden`] | the same | the same, without any ends |
 //! | [`text_with`] | everything else | also secrets that are known, however they are written |
+//! | [`without_keys`] | everything else | keys of which only the mask is known |
 //! | [`body`] | JSON, with short strings, one message a line, tools by name | the above, members whose name is a secret's, pictures |
 //!
 //! The ends of a secret are shown only where enough of it stays hidden: its first 8 and last 5
@@ -45,7 +46,7 @@ use std::borrow::Cow;
 pub use crate::secret::mask::mask;
 pub use body::{DEFAULT_MAX_INPUT, DEFAULT_MAX_OUTPUT, Limits, MAX_DEPTH, MAX_TEXT, body};
 pub use headers::{Headers, MAX_HEADER, header, headers};
-pub use text::{text, text_hidden, text_with};
+pub use text::{text, text_hidden, text_with, without_keys};
 pub use url::{DisplayUri, query, uri, url};
 
 /// Stands for what is not shown.

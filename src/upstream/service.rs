@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::{HOST, PROXY_AUTHORIZATION};
-use http::{Request, Response, Version};
+use http::{Request, Response, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{self, Client};
@@ -111,10 +111,24 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ResponseFuture {
+        strip_userinfo(request.uri_mut());
         let connection = request.extensions().get::<Connection>().copied().unwrap_or_default();
         let Timeouts { headers, idle } = self.shared.config.timeouts(&connection);
         let client = self.shared.client_for(&mut request, &connection);
         ResponseFuture { inner: client.request(request), deadline: sleep(headers), idle }
+    }
+}
+
+/// RFC 9110 §4.2.4: what stands before the host is no part of a request. The client would write it
+/// into its logs, and into `Host`.
+fn strip_userinfo(uri: &mut Uri) {
+    let Some(authority) = uri.authority() else { return };
+    let Some((_, host)) = authority.as_str().rsplit_once('@') else { return };
+    let Ok(host) = host.parse() else { return };
+    let mut parts = uri.clone().into_parts();
+    parts.authority = Some(host);
+    if let Ok(stripped) = Uri::from_parts(parts) {
+        *uri = stripped;
     }
 }
 

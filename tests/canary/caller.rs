@@ -56,7 +56,7 @@ async fn refuse(gateway: &Gateway, upstream: Protocol, caller: Protocol, outputs
     let (mut broken, mut wrong) = (good(), good());
     let text = format!("{{\"api_key\": \"{}\", \"prompt\": {}", secrets::MEMBER, secrets::PROMPT);
     *broken.body_mut() = Body::from(text);
-    *wrong.body_mut() = Body::from(json!([secrets::MEMBER, secrets::PROMPT]).to_string());
+    *wrong.body_mut() = Body::from(json!([secrets::PROMPT]).to_string());
     for (what, request) in
         [("an unknown key", unknown), ("Basic", basic), ("no JSON", broken), ("no object", wrong)]
     {

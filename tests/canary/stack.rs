@@ -8,16 +8,21 @@ use http::{HeaderMap, Request};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
-use tower::{Layer, ServiceBuilder};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tower::ServiceBuilder;
 use tower_llm_gateway::context::{ChannelId, Exchange, Principal, Upstream};
 use tower_llm_gateway::layer::api_key_auth::StaticKeys;
 use tower_llm_gateway::layer::channel::{Channel, Channels, Policy, Strategy};
 use tower_llm_gateway::layer::key_pool::{Cooldown, KeyPool, KeyPools, Settings};
 use tower_llm_gateway::layer::limit::Concurrency;
 use tower_llm_gateway::layer::otel::Otel;
+use tower_llm_gateway::layer::request_log::RequestLog;
 use tower_llm_gateway::layer::stats::{ErrorsQuery, Stats, StatsQuery};
 use tower_llm_gateway::protocol::Protocol;
 use tower_llm_gateway::record::{Begun, Record, RecordLayer, Sink};
+use tower_llm_gateway::redact;
+use tower_llm_gateway::store::{LogQuery, MAX_PAGE, MemoryRequestLog, RequestLogStore, SqlStore};
 use tower_llm_gateway::upstream::HttpUpstreamBuilder;
 use tower_llm_gateway::{
     ApiKeyAuthLayer, CatchErrorLayer, ChannelLayer, FailoverLayer, FirstEventLayer,
@@ -60,7 +65,7 @@ impl Sink for Shown {
     }
 }
 
-type Sinks = (Stats, Shown, Otel);
+type Sinks = (Stats, Shown, Otel, RequestLog, RequestLog);
 
 pub(crate) struct Gateway {
     stacks: Vec<(Protocol, Router)>,
@@ -71,6 +76,11 @@ pub(crate) struct Gateway {
     meter: SdkMeterProvider,
     channels: Vec<Channels>,
     keys: Vec<KeyPools>,
+    memory: MemoryRequestLog,
+    database: SqlStore,
+    logs: [RequestLog; 2],
+    directory: TempDir,
+    workers: JoinSet<()>,
 }
 
 impl Gateway {
@@ -86,7 +96,16 @@ impl Gateway {
             .with_propagator(TraceContextPropagator::new())
             .principals(true);
         let (stats, shown) = (Stats::new(), Shown::default());
-        let sinks = (stats.clone(), shown.clone(), otel.otel());
+        let (memory, directory) = (MemoryRequestLog::new(), tempfile::tempdir().unwrap());
+        let url = format!("sqlite:{}", directory.path().join("gateway.db").display());
+        let (database, _) = SqlStore::open(&url).await.unwrap();
+        let (in_memory, to_memory) = RequestLog::new(memory.clone());
+        let (in_database, to_database) = RequestLog::new(database.clone());
+        let mut workers = JoinSet::new();
+        workers.spawn(to_memory.run());
+        workers.spawn(to_database.run());
+        let logs = [in_memory.clone(), in_database.clone()];
+        let sinks = (stats.clone(), shown.clone(), otel.otel(), in_memory, in_database);
         let record = RecordLayer::new(sinks).error_bodies(true).bodies(KEPT);
         let (mut stacks, mut all_channels, mut all_keys) = (Vec::new(), Vec::new(), Vec::new());
         for protocol in UPSTREAMS {
@@ -97,7 +116,21 @@ impl Gateway {
             all_keys.push(keys);
         }
         let (channels, keys) = (all_channels, all_keys);
-        Self { stacks, stats, shown, spans, metrics, meter, channels, keys }
+        Self {
+            stacks,
+            stats,
+            shown,
+            spans,
+            metrics,
+            meter,
+            channels,
+            keys,
+            memory,
+            database,
+            logs,
+            directory,
+            workers,
+        }
     }
 
     pub(crate) fn stack(&self, upstream: Protocol) -> Router {
@@ -133,6 +166,7 @@ impl Gateway {
         assert!(!metrics.is_empty());
         outputs.debug("metrics", &metrics);
 
+        self.show_rows(outputs).await;
         for (channels, keys) in self.channels.iter().zip(&self.keys) {
             outputs.debug("channels", channels);
             outputs.debug("channels at one moment", &channels.snapshot(None));
@@ -142,6 +176,39 @@ impl Gateway {
                 outputs.debug("keys at one moment", &pool.snapshot());
                 outputs.debug("settings of a pool", pool.settings());
             }
+        }
+    }
+}
+
+impl Gateway {
+    /// The rows in memory and in SQLite, as they are shown, and the files of the database.
+    async fn show_rows(&self, outputs: &mut Outputs) {
+        for log in &self.logs {
+            let ended = self.stats.snapshot().totals.requests;
+            while log.written() < ended {
+                assert_eq!((log.failed(), log.dropped()), (0, 0));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            outputs.debug("RequestLog", log);
+        }
+        assert_eq!(self.workers.len(), 2);
+        outputs.debug("MemoryRequestLog", &self.memory);
+        let stores: [&dyn RequestLogStore; 2] = [&self.memory, &self.database];
+        for store in stores {
+            let query = LogQuery { limit: MAX_PAGE, ..LogQuery::default() };
+            let requests = store.requests(&query).await.unwrap();
+            assert!(requests.rows.iter().any(|row| row.response_body.is_some()));
+            outputs.add("rows of requests", serde_json::to_vec(&requests.rows).unwrap());
+            outputs.debug("rows of requests", &requests);
+            let attempts = store.attempts(&query).await.unwrap();
+            assert!(attempts.rows.iter().any(|row| row.key.is_some()));
+            outputs.add("rows of attempts", serde_json::to_vec(&attempts.rows).unwrap());
+            outputs.debug("rows of attempts", &attempts);
+        }
+        for entry in std::fs::read_dir(self.directory.path()).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            outputs.add(format!("the file {}", path.display()), bytes);
         }
     }
 }
@@ -189,7 +256,10 @@ fn stack(record: RecordLayer<Sinks>, channels: Channels, keys: KeyPools, shown: 
         .layer(CatchErrorLayer::new())
         .map_request(move |request: Request<_>| {
             // As a host might log what goes out.
-            shown.say(&(request.uri(), request.headers()));
+            shown.say(&(request.uri(), redact::headers(request.headers())));
+            for name in ["x-api-key", "authorization", "x-goog-api-key"] {
+                shown.say(&request.headers().get(name));
+            }
             shown.say(&request.extensions().get::<Exchange>());
             shown.say(&request.extensions().get::<Upstream>());
             request
@@ -203,5 +273,5 @@ fn stack(record: RecordLayer<Sinks>, channels: Channels, keys: KeyPools, shown: 
         .layer(SessionLayer::new())
         .layer(FailoverLayer::new().max_attempts(4).no_budget())
         .service(attempt);
-    Router::new().fallback_service(tower::layer::layer_fn(|stack| stack).layer(stack))
+    Router::new().fallback_service(stack)
 }

@@ -1,6 +1,7 @@
 //! What a record says, as rows. Made by the worker: what callers and upstreams wrote is searched
 //! for secrets here, and not while a request waits.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -51,8 +52,8 @@ fn request(record: &Record, prices: &PriceTable) -> RequestRow {
         reasoning_tokens: usage.map(|usage| usage.reasoning),
         cost_nanos: record.cost(prices).map(Cost::nanos),
         error: record.error.as_deref().map(str::to_owned),
-        request_body: record.request_body.as_ref().map(body),
-        response_body: record.response_body.as_ref().map(body),
+        request_body: record.request_body.as_ref().map(|kept| body(record, kept)),
+        response_body: record.response_body.as_ref().map(|kept| body(record, kept)),
     }
 }
 
@@ -88,8 +89,14 @@ fn shown(name: &str) -> String {
     redact::text(name).into_owned()
 }
 
-fn body(body: &CapturedBody) -> BodyText {
-    BodyText(redact::body(&body.bytes, body.content_type.as_ref(), &Limits::default()))
+fn body(record: &Record, body: &CapturedBody) -> BodyText {
+    // Before it is shortened: half a key is no key any more, and still too much of one.
+    let text = String::from_utf8_lossy(&body.bytes);
+    let shown = match record.without_keys(&text) {
+        Cow::Owned(text) => text.into_bytes().into(),
+        Cow::Borrowed(_) => Cow::Borrowed(body.bytes.as_slice()),
+    };
+    BodyText(redact::body(&shown, body.content_type.as_ref(), &Limits::default()))
 }
 
 fn millis(time: Duration) -> u64 {

@@ -2,12 +2,14 @@
 
 mod keys;
 mod known;
+mod masked;
 mod named;
 mod scan;
 
 use std::borrow::Cow;
 
 pub use known::text_with;
+pub use masked::without_keys;
 
 use self::scan::Scan;
 use super::{HIDDEN, cover};

@@ -11,6 +11,8 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
+#[cfg(feature = "postgres")]
+use tracing::subscriber::NoSubscriber;
 
 use super::error::Cause;
 use super::statement::{Statement, Value};
@@ -203,7 +205,10 @@ async fn make(directory: &std::path::Path) -> Result<(), OpenError> {
 
 #[cfg(feature = "postgres")]
 async fn postgres(url: &str) -> Result<PgPool, OpenError> {
-    let options = PgConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
+    // It logs the parameters that it does not know, with their values: nobody listens.
+    let parse = || PgConnectOptions::from_str(url);
+    let options = tracing::subscriber::with_default(NoSubscriber::default(), parse);
+    let options = options.map_err(|_| OpenError::Url)?;
     let pool =
         PgPoolOptions::new().acquire_timeout(CONNECTION_TIMEOUT).max_connections(MAX_CONNECTIONS);
     Ok(pool.connect_with(options.disable_statement_logging()).await?)
