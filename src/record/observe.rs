@@ -18,6 +18,7 @@ use crate::context::{Exchange, ExchangeFacts, Observed, RequestId};
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin, Usage};
 use crate::protocol::scan::Observer;
 use crate::protocol::{Operation, Protocol, Route};
+use crate::redact;
 
 /// What is kept of a request's body; the guard of the answer takes it.
 type Shelf = Arc<Mutex<Capture>>;

@@ -182,6 +182,24 @@ async fn bodies_are_kept_where_asked_for() {
     assert_eq!(record.error.as_deref(), Some("HTTP 529:"));
 }
 
+/// A key of no vendor's form, which its mask alone gives away.
+#[tokio::test]
+async fn the_body_of_an_error_has_no_key_of_an_attempt() {
+    let sink = Sinks::default();
+    let service = service_fn(|mut request: Request<_>| async move {
+        let exchange = Exchange::of(request.extensions_mut());
+        let id = exchange.attempt_of(request.extensions_mut());
+        exchange.update_attempt(id, |attempt| attempt.key = Some("9e4b7a1f***c35e8".into()));
+        let said = ["no such key: 9e4b7a1f", "d3c8506ec35e8, sorry"];
+        Ok::<_, Infallible>(Response::builder().status(401).body(Frames::new(said)).unwrap())
+    });
+    let layer = RecordLayer::new(sink.clone()).error_bodies(true);
+    let mut response = layer.layer(service).oneshot(ask("abc")).await.unwrap();
+    steps(response.body_mut());
+    let shown = sink.last().error_body.clone();
+    assert_eq!(shown.as_deref(), Some("no such key: 9e4b7a1f***c35e8, sorry"));
+}
+
 #[tokio::test]
 async fn sinks_together_and_absent() {
     let (one, two) = (Sinks::default(), Sinks::default());

@@ -147,6 +147,16 @@ async fn failure(client: &Client, uri: &str) -> TransportKind {
 }
 
 #[tokio::test]
+async fn names_and_passwords_are_no_part_of_a_request() {
+    let server = Server::plain(|_| Some(OK)).await;
+    let client = HttpUpstreamBuilder::new().danger_accept_invalid_certs(true).build();
+    let uri = server.uri().replace("http://", "http://user:p%40ss@");
+    assert_eq!(text(&client, &uri).await.unwrap(), "hello");
+    let head = server.heads().remove(0);
+    assert!(head.contains(&format!("host: {}", server.addr)) && !head.contains('@'), "{head}");
+}
+
+#[tokio::test]
 async fn connections_are_kept() {
     let server = Server::plain(|_| Some(OK)).await;
     let client = Client::default();

@@ -154,6 +154,9 @@ impl Gateway {
         outputs.add("errors", serde_json::to_vec(&errors).unwrap());
         outputs.debug("errors", &errors);
         outputs.debug("the handle of statistics", &self.stats);
+        let scraped = self.stats.openmetrics();
+        assert!(scraped.contains("# TYPE"));
+        outputs.add("what Prometheus scrapes", scraped);
         let shown = self.shown.0.lock().unwrap().clone();
         assert!(shown.contains("Record") && shown.contains("CapturedBody"));
         outputs.add("Debug of records and exchanges", shown);
