@@ -190,14 +190,14 @@ async fn the_body_of_an_error_has_no_key_of_an_attempt() {
         let exchange = Exchange::of(request.extensions_mut());
         let id = exchange.attempt_of(request.extensions_mut());
         exchange.update_attempt(id, |attempt| attempt.key = Some("9e4b7a1f***c35e8".into()));
-        let said = ["no such key: 9e4b7a1f", "d3c8506ec35e8, sorry"];
+        let said = ["nobody has 9e4b7a1f", "d3c8506ec35e8, sorry"];
         Ok::<_, Infallible>(Response::builder().status(401).body(Frames::new(said)).unwrap())
     });
     let layer = RecordLayer::new(sink.clone()).error_bodies(true);
     let mut response = layer.layer(service).oneshot(ask("abc")).await.unwrap();
     steps(response.body_mut());
     let shown = sink.last().error_body.clone();
-    assert_eq!(shown.as_deref(), Some("no such key: 9e4b7a1f***c35e8, sorry"));
+    assert_eq!(shown.as_deref(), Some("nobody has 9e4b7a1f***c35e8, sorry"));
 }
 
 #[tokio::test]
