@@ -28,6 +28,9 @@ pub(super) struct Scan<'t> {
 /// Most bytes looked at for the `@` of a URL.
 const MAX_USERINFO: usize = 1024;
 
+/// How many bytes of its end a mask shows.
+const TAIL: usize = 5;
+
 /// Most bytes of a Basic credential that are decoded; what is longer is one.
 const MAX_BASIC: usize = 4096;
 
@@ -59,7 +62,10 @@ impl<'t> Scan<'t> {
         let text = self.text.as_bytes();
         let end = keys::key(text, self.at)
             .or_else(|| keys::jwt(text, self.at, &mut self.no_jwt_before))?;
-        Some(self.covered(self.at..end))
+        // The end that is shown may begin the next one: `sk-…-ya29.…`.
+        let shown = end.saturating_sub(TAIL).max(self.at + 1)..end;
+        let next = shown.filter(|at| starts(text, *at)).filter_map(|at| keys::key(text, at)).max();
+        Some(self.covered(self.at..next.map_or(end, |next| next.max(end))))
     }
 
     /// `Bearer …`, `Basic …`.
