@@ -13,6 +13,7 @@ mod secrets;
 mod shown;
 mod stack;
 mod vendor;
+mod watchers;
 
 use std::sync::Arc;
 
