@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -22,6 +22,7 @@ use crate::records::Records;
 use crate::server;
 use crate::settings::Settings;
 
+const MAX_ANSWER: usize = 1 << 20;
 const KEY: &str = "key-of-the-proxy";
 /// Longer than anything here takes, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -72,7 +73,7 @@ impl Proxy {
         let body = if body.is_null() { Body::empty() } else { body.to_string().into() };
         let response = self.send(method, path, body).await;
         let status = response.status();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body = to_bytes(Body::new(response.into_body()), MAX_ANSWER).await.unwrap();
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
@@ -275,7 +276,7 @@ async fn metrics_are_text_that_prometheus_reads() {
     let response = proxy.send("GET", "/metrics", Body::empty()).await;
     let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
     assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
-    let text = response.into_body().collect().await.unwrap().to_bytes();
+    let text = to_bytes(Body::new(response.into_body()), MAX_ANSWER).await.unwrap();
     let text = std::str::from_utf8(&text).unwrap();
     assert!(text.ends_with("# EOF\n"));
     assert!(text.contains("llm_gateway_live_log_dropped_total 0\n"), "{text}");
