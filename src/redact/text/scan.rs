@@ -31,8 +31,11 @@ const MAX_USERINFO: usize = 1024;
 /// How many bytes of its end a mask shows.
 const TAIL: usize = 5;
 
-/// Most bytes of a Basic credential that are decoded; what is longer is one.
-const MAX_BASIC: usize = 4096;
+/// Most bytes behind `Basic` that are decoded; what is longer is a credential.
+const MAX_BASIC: usize = 512;
+
+/// Longest name of a challenge's parameter with its `=`; what is longer is a credential.
+const MAX_PARAMETER: usize = 64;
 
 impl<'t> Scan<'t> {
     pub(super) fn new(text: &'t str) -> Self {
@@ -85,10 +88,17 @@ impl<'t> Scan<'t> {
         let run = text[start..].iter().take_while(|byte| is_masks(**byte)).count();
         let whole = &self.text[start..start + run];
         // `Bearer realm="…"` is a challenge.
-        let challenge = whole.ends_with('=') && text.get(start + run) == Some(&b'"');
+        let challenge =
+            run <= MAX_PARAMETER && whole.ends_with('=') && text.get(start + run) == Some(&b'"');
         let token = whole.trim_end_matches(['.', '=']);
         let range = start..start + token.len();
-        let credential = if basic { is_basic(token) } else { is_bearer(token) };
+        // Another scheme may stand within the run. It is read again only where the run is short
+        // or the rest of it holds no letters.
+        let credential = match basic {
+            true if run > MAX_BASIC => !token.is_empty(),
+            true => is_basic(token),
+            false => is_bearer(token),
+        };
         (credential && !challenge).then(|| {
             let instead =
                 if super::is_masked(token) { Cow::Owned(token.to_owned()) } else { cover(token) };
@@ -208,10 +218,6 @@ fn is_bearer(token: &str) -> bool {
 
 /// A name and a password with a colon between, in base64.
 fn is_basic(token: &str) -> bool {
-    let token = token.trim_end_matches('=');
-    if token.len() > MAX_BASIC {
-        return true;
-    }
     let whole = &token[..token.len() - token.len() % 4];
     super::is_masked(token) || STANDARD_NO_PAD.decode(whole).is_ok_and(|text| text.contains(&b':'))
 }
