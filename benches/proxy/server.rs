@@ -11,8 +11,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower_llm_gateway::BoxError;
 
-use crate::Proxy;
-use crate::stacks::{all_layers, floor, layers};
+use crate::stacks::{all_layers, counted, floor, layers};
+use crate::{Proxy, watchers};
 
 /// A proxy on a thread of its own.
 pub(crate) struct Running {
@@ -42,8 +42,18 @@ pub(crate) fn serve(proxy: Proxy, upstream: SocketAddr) -> Running {
             send.send((address, format!("/proc/{}", thread.display()))).expect("main waits");
             match proxy {
                 Proxy::Floor => accept(listener, floor(upstream)).await,
-                Proxy::Pass | Proxy::Translate => accept(listener, layers(upstream)).await,
-                Proxy::Armed => accept(listener, all_layers(upstream)).await,
+                Proxy::Pass | Proxy::Translate => {
+                    accept(listener, layers(upstream, counted())).await;
+                }
+                Proxy::Watched => {
+                    let (watching, _kept) = watchers::all();
+                    accept(listener, layers(upstream, watching)).await;
+                }
+                Proxy::Armed => accept(listener, all_layers(upstream, counted())).await,
+                Proxy::Everything => {
+                    let (watching, _kept) = watchers::all();
+                    accept(listener, all_layers(upstream, watching)).await;
+                }
             }
         });
     });

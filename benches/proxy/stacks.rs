@@ -15,12 +15,14 @@ use tower_llm_gateway::context::{ChannelId, Upstream};
 use tower_llm_gateway::layer::channel::{Channel, Channels};
 use tower_llm_gateway::layer::key_pool::{KeyPool, KeyPools};
 use tower_llm_gateway::layer::limit::Concurrency;
+use tower_llm_gateway::layer::stats::Stats;
 use tower_llm_gateway::protocol::Protocol;
+use tower_llm_gateway::record::{RecordLayer, Sink};
 use tower_llm_gateway::upstream::HttpUpstream;
 use tower_llm_gateway::{
     ApiKeyAuthLayer, BoxError, CatchErrorLayer, ChannelLayer, FailoverLayer, FirstEventLayer,
     HopByHopFilterLayer, KeyPoolLayer, LimitLayer, ProviderTranslateLayer, SessionLayer,
-    StatsLayer, SystemPromptLayer,
+    SystemPromptLayer,
 };
 
 /// The bare proxy: the same server and client without a layer.
@@ -45,10 +47,16 @@ pub(crate) fn floor(
     })
 }
 
+/// What the armed stack is watched by: statistics alone.
+pub(crate) fn counted() -> RecordLayer<Stats> {
+    RecordLayer::new(Stats::new())
+}
+
 /// The five layers as a gateway has them: a key on either side, and the example proxy's rule of the
 /// system prompt, which reads Messages requests and lets Chat requests pass.
-pub(crate) fn layers(
+pub(crate) fn layers<K: Sink<Open: Send + 'static> + Send + Sync + 'static>(
     address: SocketAddr,
+    watching: RecordLayer<K>,
 ) -> impl tower::Service<
     Request<Incoming>,
     Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static>,
@@ -58,7 +66,7 @@ pub(crate) fn layers(
 + Send {
     let upstream = Upstream::new(&format!("http://{address}"), Protocol::OpenAiChat);
     ServiceBuilder::new()
-        .layer(StatsLayer::new())
+        .layer(watching)
         .layer(ApiKeyAuthLayer::new(["bench-key"]).expect("a good key"))
         .layer(SystemPromptLayer::claude_code("bench", false))
         .layer(ProviderTranslateLayer::to(
@@ -71,8 +79,9 @@ pub(crate) fn layers(
 
 /// All layers, with two channels of ten keys each, so that every answer is held until it has begun
 /// well.
-pub(crate) fn all_layers(
+pub(crate) fn all_layers<K: Sink<Open: Send + 'static> + Send + Sync + 'static>(
     address: SocketAddr,
+    watching: RecordLayer<K>,
 ) -> impl tower::Service<
     Request<Incoming>,
     Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static>,
@@ -88,7 +97,7 @@ pub(crate) fn all_layers(
         Channel::new(id, upstream.expect("a good URL"))
     });
     ServiceBuilder::new()
-        .layer(StatsLayer::new())
+        .layer(watching)
         .layer(ApiKeyAuthLayer::new(["bench-key"]).expect("a good key"))
         .layer(LimitLayer::new().concurrency(Concurrency::new(1000)).max_body_bytes(50 << 20))
         .layer(SystemPromptLayer::claude_code("bench", false))
