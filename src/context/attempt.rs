@@ -62,6 +62,9 @@ pub struct Attempt {
     pub may_return: bool,
     /// Whether another attempt was faster, and this one was dropped: its end is nobody's fault.
     pub outrun: bool,
+    /// Whether the caller gets its answer, good or bad; unknown, and so false, where nobody chooses
+    /// among attempts.
+    pub chosen: bool,
 }
 
 impl Attempt {

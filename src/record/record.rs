@@ -145,6 +145,18 @@ impl Record {
         self.error.is_none() && self.status.is_some_and(|status| status.as_u16() < 400)
     }
 
+    /// The place of the attempt whose answer the caller got. Where nobody chose, it is the last one
+    /// with the status of the answer; one that something was wrong with only if there is no other.
+    #[must_use]
+    pub fn answered_by(&self) -> Option<usize> {
+        let status = self.status?;
+        let last = |is: &dyn Fn(&Attempt) -> bool| self.attempts.iter().rposition(is);
+        let gave = |attempt: &Attempt| attempt.status == Some(status) && !attempt.outrun;
+        last(&|attempt| attempt.chosen)
+            .or_else(|| last(&|attempt| gave(attempt) && attempt.fault.is_none()))
+            .or_else(|| last(&gave))
+    }
+
     /// Whether it was answered with a status from 400 on, an error within, a broken answer, or
     /// none.
     #[must_use]

@@ -122,7 +122,10 @@ impl<S, F, C, E> Race<S, F, Response<C>, E> {
                 return Poll::Ready(answer);
             }
             if self.deadline.as_mut().is_some_and(|at| at.as_mut().poll(cx).is_ready()) {
-                return Poll::Ready(self.run.too_late(up));
+                self.run.too_late(up);
+                // What they leave as they are dropped comes before what the answer says.
+                self.flights = [None, None];
+                return Poll::Ready(self.run.late_answer());
             }
             let slow = up.next().map(|(id, _)| id);
             if slow.is_none() && matches!(self.plan, Plan::Wait | Plan::Hedge(_)) {

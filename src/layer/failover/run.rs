@@ -50,7 +50,7 @@ pub(super) struct Run<R, E> {
     deadline: Option<Instant>,
     last: Option<(AttemptId, Fault)>,
     /// The most telling one. Boxed, as it is large and seldom.
-    failure: Option<Box<(Fault, Result<R, E>)>>,
+    failure: Option<Box<(AttemptId, Fault, Result<R, E>)>>,
     /// The shortest time that one of the failed upstreams asked for.
     retry_after: Option<Duration>,
 }
@@ -185,7 +185,8 @@ impl<C, E> Run<Response<C>, E> {
     /// The answer of this attempt is the caller's: what another one asked beside it is forgotten.
     fn chosen(&self, id: AttemptId) {
         self.exchange.update(|facts| {
-            let Some(attempt) = facts.attempts.get(id.index()) else { return };
+            let Some(attempt) = facts.attempts.get_mut(id.index()) else { return };
+            attempt.chosen = true;
             if attempt.upstream_protocol.is_some() {
                 facts.upstream_protocol = attempt.upstream_protocol;
                 facts.upstream_model.clone_from(&attempt.upstream_model);
@@ -204,16 +205,23 @@ impl<C, E> Run<Response<C>, E> {
             fault = fault.kind.as_str(),
             "attempt failed"
         );
-        // What the answer of this attempt said is not what the caller will see.
-        self.exchange.update(|facts| (facts.fault, facts.usage, facts.stop) = (None, None, None));
+        self.forget();
         self.refused += usize::from(fault.origin == FaultOrigin::Gateway);
         self.last = Some((id, fault));
         let waits = [self.retry_after, fault.retry_after];
         self.retry_after = waits.into_iter().flatten().min();
         let weight = policy::weight(&fault);
-        if self.failure.as_ref().is_none_or(|known| policy::weight(&known.0) <= weight) {
-            self.failure = Some(Box::new((fault, outcome)));
+        if self.failure.as_ref().is_none_or(|known| policy::weight(&known.1) <= weight) {
+            self.failure = Some(Box::new((id, fault, outcome)));
         }
+    }
+
+    /// What the answer of a failed attempt said is not what the caller will see.
+    fn forget(&self) {
+        self.exchange.update(|facts| {
+            (facts.fault, facts.usage, facts.stop) = (None, None, None);
+            (facts.response_model, facts.first_event) = (None, false);
+        });
     }
 
     /// The inner service broke before it could be called once more.
@@ -257,12 +265,13 @@ impl<C, E> Run<Response<C>, E> {
 
     /// The answer where no further attempt follows.
     pub(super) fn last_answer(&mut self) -> Result<Response<RewriteBody<C>>, E> {
-        if let Some((fault, outcome)) = self.failure.take().map(|failure| *failure) {
+        if let Some((id, fault, outcome)) = self.failure.take().map(|failure| *failure) {
             // A single refusal says all that there is to say.
             let tells = fault.origin == FaultOrigin::Upstream || self.made.len() == 1;
             // It is about the request, and every upstream was one for which we refused it.
             let refused = policy::refuses_request(&fault);
             if refused || tells && self.config.terminal == Terminal::Upstream {
+                self.chosen(id);
                 self.exchange.update(|facts| facts.fault = Some(fault));
                 let mut answer = passed(outcome);
                 if let (Ok(response), Some(wait)) = (&mut answer, self.retry_after) {
@@ -275,11 +284,8 @@ impl<C, E> Run<Response<C>, E> {
         Ok(self.refuse(FaultKind::Overloaded, StatusCode::SERVICE_UNAVAILABLE))
     }
 
-    /// The answer where the deadline has passed while these attempts were on their way.
-    pub(super) fn too_late(
-        &mut self,
-        flying: impl Iterator<Item = (AttemptId, Instant)>,
-    ) -> Result<Response<RewriteBody<C>>, E> {
+    /// The deadline has passed while these attempts were on their way.
+    pub(super) fn too_late(&self, flying: impl Iterator<Item = (AttemptId, Instant)>) {
         let kind = FaultKind::Timeout;
         let attempts = u32::try_from(self.config.max_attempts).unwrap_or(u32::MAX);
         let share = self.config.deadline.unwrap_or_default() / attempts.max(1);
@@ -294,6 +300,11 @@ impl<C, E> Run<Response<C>, E> {
                 attempt.fault.get_or_insert(fault);
             });
         }
+    }
+
+    /// The answer where the deadline has passed, and the attempts on their way are dropped.
+    pub(super) fn late_answer(&mut self) -> Result<Response<RewriteBody<C>>, E> {
+        self.forget();
         if self.failure.is_some() {
             return self.last_answer();
         }

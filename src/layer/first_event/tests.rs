@@ -21,7 +21,7 @@ use crate::protocol::Protocol;
 use crate::protocol::classify::{Classifier, Classify, Evidence};
 use crate::protocol::model::FaultKind::{self, *};
 use crate::protocol::model::{Fault, FaultOrigin};
-use crate::test_helpers::{Frames, Step, steps};
+use crate::test_helpers::{Frames, Step, step, steps};
 
 const SSE: &str = "text/event-stream";
 const JSON: &str = "application/json";
@@ -370,6 +370,20 @@ async fn one_that_was_outrun_has_no_fault() {
     exchange.update(|facts| facts.attempts[0].outrun = true);
     drop(call);
     assert_eq!(attempt(&exchange).fault, None);
+}
+
+#[tokio::test]
+async fn what_one_that_was_outrun_said_is_forgotten() {
+    for outrun in [false, true] {
+        let call = Call { alternative: false, ..CHAT };
+        let named = WORD.replace("{\"choices\"", "{\"model\":\"slow\",\"choices\"");
+        let mut seen = call.answer([Step::Data(named.into()), Step::Pending, WORD.into()]).await;
+        step(seen.response.body_mut());
+        seen.exchange.update(|facts| facts.attempts[0].outrun = outrun);
+        drop(seen.response);
+        let told = seen.exchange.read(|facts| facts.response_model.clone());
+        assert_eq!(told.as_deref(), (!outrun).then_some("slow"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

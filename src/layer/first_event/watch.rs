@@ -144,7 +144,8 @@ impl Watch {
             scan.finish();
             self.look();
         }
-        if self.read {
+        // What was in an answer that nobody gets is not to stand for the one that was faster.
+        if self.read && !self.was_outrun() {
             self.tell();
         }
         let evidence = match end {

@@ -150,7 +150,8 @@ pub(super) fn attempts(
     }
     let parent = Context::new().with_remote_span_context(parent.span_context().clone());
     // Whose answer the caller got, or was still waiting for.
-    let last = record.attempts.iter().rposition(|attempt| !attempt.outrun);
+    let waiting = || record.attempts.iter().rposition(|attempt| !attempt.outrun);
+    let last = record.answered_by().or_else(waiting);
     let decided = last.and_then(|index| answered(record.attempts.get(index)?));
     for (index, attempt) in record.attempts.iter().enumerate() {
         let Some(started) = attempt.started else { continue };

@@ -21,7 +21,7 @@ use tower::{ServiceExt, service_fn};
 use tower_layer::Layer;
 
 use super::*;
-use crate::context::{ChannelId, Exchange, Principal, RequestFacts};
+use crate::context::{Attempt, ChannelId, Exchange, Principal, RequestFacts};
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
 use crate::record::{Clock, RecordLayer};
 use crate::test_helpers::{Frames, Step, step, steps};
@@ -344,6 +344,28 @@ async fn calls_of_upstreams_are_children() {
     // The first second was ours.
     assert_eq!(sum("gen_ai.server.request.duration"), 4.0);
     assert_eq!(sum("gen_ai.client.operation.duration"), 3.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_call_whose_answer_is_read_lasts_until_the_end() {
+    let (layer, told) = Told::new(Sampler::AlwaysOn);
+    let mut response = send(&layer, post("/v1/chat/completions"), async |request| {
+        let exchange = Exchange::of(request.extensions_mut());
+        let winner = exchange.begin_attempt(request.extensions_mut());
+        let failed = exchange.begin_attempt(request.extensions_mut());
+        advance(SECOND).await;
+        let answered = |attempt: &mut Attempt| attempt.status = Some(StatusCode::OK);
+        exchange.update_attempt(failed, answered);
+        exchange.update_attempt(winner, answered);
+        exchange.update_attempt(winner, |attempt| attempt.chosen = true);
+        typed("application/json", ["{}"])
+    })
+    .await;
+    advance(SECOND).await;
+    steps(response.body_mut());
+    let took = |span: &SpanData| span.end_time.duration_since(span.start_time).unwrap();
+    let spans: Vec<_> = told.spans().iter().map(took).collect();
+    assert_eq!(spans, [2 * SECOND, SECOND, 2 * SECOND]);
 }
 
 /// The headers that go on, and the span of the request.

@@ -1,5 +1,5 @@
 //! The sums. One lock is taken when a request begins and when it ends, never for a frame, so that
-//! all numbers of a snapshot belong together.
+//! all numbers that are read under it belong together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,7 +11,6 @@ use super::histogram::Histogram;
 use super::names::{Named, template};
 use super::ring::Ring;
 use super::windows::Windows;
-use crate::context::Attempt;
 use crate::record::{Begun, End, Record};
 
 /// How many finished requests are kept.
@@ -266,10 +265,9 @@ impl Books {
     /// Channels and keys count attempts: each is charged with its own.
     fn charge(&mut self, record: &Record, now: Duration, one: &Counts) {
         // Whoever gave the answer that the caller got has its bytes and tokens.
-        let gave = |attempt: &Attempt| attempt.status == record.status && !attempt.outrun;
-        let answering = record.attempts.iter().rposition(gave);
+        let answering = record.answered_by();
         for (place, attempt) in record.attempts.iter().enumerate() {
-            let answer = (Some(place) == answering && record.status.is_some()).then_some(one);
+            let answer = (Some(place) == answering).then_some(one);
             let one = Counts::of_attempt(attempt, answer);
             if let Some(channel) = &attempt.channel {
                 self.channels.own(channel.as_str(), Tally::default).add(now, &one);

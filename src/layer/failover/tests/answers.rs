@@ -1,6 +1,6 @@
 //! What the caller is told when every attempt failed.
 
-use super::kit::{Script, ask, error, fault, post, send, status, text};
+use super::kit::{Script, ask, chosen, error, fault, knows_no_answer, post, send, status, text};
 use crate::layer::failover::{FailoverLayer, Terminal};
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
 
@@ -25,6 +25,36 @@ async fn the_most_telling_answer_of_an_upstream_is_handed_on() {
         assert_eq!(script.bodies(), 1, "one failed answer is kept");
         assert_eq!(text(answer).await, "bad");
         assert_eq!(script.bodies(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_stays_of_what_a_failed_answer_said() {
+    for acts in [
+        vec![status(503).reads("failed"), status(200)],
+        vec![status(503).reads("failed"), status(500).reads("failed too")],
+    ] {
+        let (_, exchange) = ask(&FailoverLayer::new().max_attempts(2), &Script::new(acts)).await;
+        assert!(knows_no_answer(&exchange));
+    }
+    let acts = [status(503).reads("failed"), status(200).reads("good")];
+    let (_, exchange) = ask(&FailoverLayer::new(), &Script::new(acts)).await;
+    assert_eq!(exchange.read(|facts| facts.response_model.clone()).as_deref(), Some("good"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_noted_which_attempt_gave_the_answer() {
+    let ours = fault(FaultKind::Overloaded, FaultOrigin::Gateway);
+    let rows = [
+        (vec![status(503), status(200)], vec![false, true]),
+        (vec![status(429), status(404)], vec![false, true]),
+        (vec![status(401), error(), error()], vec![true, false, false]),
+        (vec![error(), ours.on("spare", false)], vec![false, false]),
+    ];
+    for (acts, expected) in rows {
+        let layer = FailoverLayer::new().max_attempts(3);
+        let (_, exchange) = ask(&layer, &Script::new(acts.clone())).await;
+        assert!(chosen(&exchange).iter().eq(&expected), "{acts:?}: {:?}", chosen(&exchange));
     }
 }
 

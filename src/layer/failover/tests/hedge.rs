@@ -5,10 +5,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tower::retry::budget::TpsBudget;
 
-use super::kit::{Act, BODY, Script, ask, faults, hang, post, send, status};
+use super::kit::{
+    Act, BODY, Script, ask, chosen, fault, faults, hang, knows_no_answer, post, send, status,
+};
 use crate::layer::failover::{FailoverLayer, HEDGE_MIN_SAMPLES, Hedge};
 use crate::protocol::Protocol;
-use crate::protocol::model::FaultKind;
+use crate::protocol::model::{FaultKind, FaultOrigin};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -132,6 +134,24 @@ async fn the_deadline_ends_both() {
     let (code, took, script, faults) = hedged(&layer, [hang(), hang()]).await;
     assert_eq!((code, took, script.flying()), (504, 10 * SECOND, 0));
     assert_eq!(faults, [Some(FaultKind::Timeout); 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_stays_of_what_the_deadline_cut_off() {
+    let layer = FailoverLayer::new().deadline(10 * SECOND);
+    let script = Script::new([hang().reads("late")]);
+    let (answer, exchange) = ask(&layer, &script).await;
+    assert_eq!((answer.status().as_u16(), script.flying()), (504, 0));
+    assert!(knows_no_answer(&exchange));
+    assert_eq!(exchange.read(|facts| facts.fault.map(|f| f.kind)), Some(FaultKind::Timeout));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_winner_is_chosen_though_the_other_answered_too() {
+    let layer = learned(FailoverLayer::new()).await;
+    let overloaded = fault(FaultKind::Overloaded, FaultOrigin::Upstream).with_status(200);
+    let (_, exchange) = ask(&layer, &Script::new([status(200).after(3), overloaded])).await;
+    assert_eq!(chosen(&exchange), [true, false]);
 }
 
 #[tokio::test(start_paused = true)]

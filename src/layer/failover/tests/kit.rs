@@ -12,10 +12,10 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::BoxError;
 use crate::body::{Collect, RewriteBody};
-use crate::context::{Attempt, AttemptId, ChannelId, Exchange};
+use crate::context::{Attempt, AttemptId, ChannelId, Exchange, ExchangeFacts};
 use crate::layer::failover::{Failover, FailoverLayer};
 use crate::protocol::Protocol;
-use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
+use crate::protocol::model::{Fault, FaultKind, FaultOrigin, StopReason, Usage};
 use crate::test_helpers::{DropProbe, Frames};
 
 /// How the inner service answers one attempt.
@@ -28,6 +28,8 @@ pub(super) struct Act {
     retry_after: Option<u64>,
     /// What the layers inside tell of the attempt: a channel, and whether others are left.
     channel: Option<(&'static str, bool)>,
+    /// The model that its answer names, where a layer inside reads it.
+    reads: Option<&'static str>,
 }
 
 pub(super) fn status(status: u16) -> Act {
@@ -38,6 +40,7 @@ pub(super) fn status(status: u16) -> Act {
         fails: false,
         retry_after: None,
         channel: None,
+        reads: None,
     }
 }
 
@@ -70,6 +73,11 @@ impl Act {
 
     pub(super) fn with_status(self, status: u16) -> Self {
         Self { status, ..self }
+    }
+
+    /// What is in its answer is left in the exchange as it ends, also where it is dropped.
+    pub(super) fn reads(self, model: &'static str) -> Self {
+        Self { reads: Some(model), ..self }
     }
 
     pub(super) fn on(self, channel: &'static str, more: bool) -> Self {
@@ -114,11 +122,21 @@ impl Clone for Script {
     }
 }
 
-struct Ended(Arc<Mutex<Shared>>);
+struct Ended {
+    shared: Arc<Mutex<Shared>>,
+    exchange: Exchange,
+    reads: Option<&'static str>,
+}
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.lock().unwrap().ended += 1;
+        self.shared.lock().unwrap().ended += 1;
+        let Some(model) = self.reads else { return };
+        self.exchange.update(|facts| {
+            facts.response_model = Some(model.into());
+            facts.usage = Some(Usage { input: 1, ..Usage::default() });
+            (facts.stop, facts.first_event) = (Some(StopReason::End), true);
+        });
     }
 }
 
@@ -203,7 +221,7 @@ impl Service<Request<RewriteBody<Frames>>> for Script {
         let path = parts.uri.path().to_owned();
         let headers = parts.headers;
         shared.lock().unwrap().calls.push(Call { at, body, id, path, headers, attempt });
-        let ended = Ended(Arc::clone(&shared));
+        let ended = Ended { shared: Arc::clone(&shared), exchange, reads: act.reads };
         Box::pin(async move {
             let _ended = ended;
             if act.after > Duration::ZERO {
@@ -275,5 +293,18 @@ pub(super) async fn text(answer: Answer) -> String {
 pub(super) fn faults(exchange: &Exchange) -> Vec<Option<FaultKind>> {
     exchange.read(|facts| {
         facts.attempts.iter().map(|attempt| attempt.fault.map(|fault| fault.kind)).collect()
+    })
+}
+
+/// The attempt whose answer the caller got.
+pub(super) fn chosen(exchange: &Exchange) -> Vec<bool> {
+    exchange.read(|facts| facts.attempts.iter().map(|attempt| attempt.chosen).collect())
+}
+
+/// Whether nothing is left of what answers said.
+pub(super) fn knows_no_answer(exchange: &Exchange) -> bool {
+    exchange.read(|facts| {
+        let ExchangeFacts { response_model, first_event, usage, stop, .. } = facts;
+        response_model.is_none() && !first_event && usage.is_none() && stop.is_none()
     })
 }

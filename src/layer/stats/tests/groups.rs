@@ -81,6 +81,33 @@ fn attempts_are_charged_to_their_channels_and_keys() {
 }
 
 #[test]
+fn the_answer_is_charged_to_who_gave_it() {
+    let layer = StatsLayer::new();
+    // One that answered 200 too, and said then that it was overloaded.
+    let bad = || attempt("b", "2", 200, Some(FaultKind::Overloaded));
+    serve(&layer, "/x", |facts| {
+        facts.usage = usage(1, 7);
+        let winner = Attempt { chosen: true, ..attempt("a", "1", 200, None) };
+        facts.attempts = vec![winner, attempt("b", "2", 200, None)];
+        answer(200, ["x"])
+    });
+    // Where nobody chose.
+    serve(&layer, "/x", |facts| {
+        facts.usage = usage(1, 7);
+        facts.attempts = vec![attempt("a", "1", 200, None), bad()];
+        answer(200, ["x"])
+    });
+    serve(&layer, "/x", |facts| {
+        facts.usage = usage(1, 1);
+        facts.attempts = vec![bad()];
+        answer(200, ["x"])
+    });
+    let channels = layer.stats().snapshot().channels;
+    let charged = |name| (channels[name].tokens.output, channels[name].response_bytes);
+    assert_eq!((charged("a"), charged("b")), ((14, 2), (1, 1)));
+}
+
+#[test]
 fn a_key_without_an_id_is_counted_by_its_mask() {
     let layer = StatsLayer::new();
     serve(&layer, "/x", |facts| {
