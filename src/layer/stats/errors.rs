@@ -8,6 +8,7 @@ use super::ended::Failure;
 use super::handle::Stats;
 use super::report::{TOP_PATHS, Window, millis, two_digits};
 use crate::calendar;
+use crate::store::Pagination;
 
 /// Which failed requests to list.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -65,20 +66,6 @@ pub struct ErrorEntry {
     pub response_content: Option<String>,
 }
 
-/// A page of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Pagination {
-    /// How many there are on all pages.
-    pub total: usize,
-    /// As asked.
-    pub limit: usize,
-    /// As asked.
-    pub offset: usize,
-    /// Whether more come after this page.
-    pub has_more: bool,
-}
-
 /// Sums over a window.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -110,14 +97,10 @@ pub(super) fn errors(stats: &Stats, query: &ErrorsQuery) -> ErrorReport {
         (found, requests, failures)
     });
     let page = found.iter().skip(query.offset).take(query.limit);
+    let errors: Vec<_> = page.map(entry).collect();
     ErrorReport {
-        errors: page.map(entry).collect(),
-        pagination: Pagination {
-            total: found.len(),
-            limit: query.limit,
-            offset: query.offset,
-            has_more: query.offset.saturating_add(query.limit) < found.len(),
-        },
+        pagination: Pagination::new(found.len(), query.limit, query.offset, errors.len()),
+        errors,
         statistics: ErrorStatistics {
             total_errors: found.len(),
             total_requests: requests,

@@ -69,7 +69,7 @@
 //! its minutes and quarters, and a model 45 KB more for its percentiles: at most 80 MB if all lists
 //! are full of names in use around the clock. No query, no header and no key is kept, but the masks
 //! of keys; the body of an error answer only where
-//! [`capture_error_bodies`](StatsLayer::capture_error_bodies) asks for it, as the upstream wrote it.
+//! [`capture_error_bodies`](StatsLayer::capture_error_bodies) asks for it, redacted.
 //!
 //! # Order
 //!
@@ -102,7 +102,7 @@ pub use books::{
     MAX_CHANNELS, MAX_ERRORS, MAX_KEYS, MAX_MINUTES, MAX_MODELS, MAX_PATHS, MAX_PRINCIPALS,
     MAX_RECENT, SHORTEST_STREAM,
 };
-pub use errors::{ErrorEntry, ErrorReport, ErrorStatistics, ErrorsQuery, Pagination};
+pub use errors::{ErrorEntry, ErrorReport, ErrorStatistics, ErrorsQuery};
 pub use group::{CostStats, GroupStats, Latency, TokenStats, WindowCounts, WindowStats};
 pub use handle::Stats;
 pub use histogram::{Distribution, Percentiles};
@@ -114,6 +114,8 @@ pub use snapshot::{
     TimeSeries, TotalStats,
 };
 pub use windows::{MAX_WINDOW_MINUTES, MAX_WINDOW_QUARTERS};
+
+pub use crate::store::Pagination;
 
 use crate::record::RecordService;
 

@@ -65,6 +65,7 @@ pub(super) fn report(stats: &Stats, query: &StatsQuery) -> Snapshot {
     let now = stats.now();
     let window = Window::new(query.start_time, query.end_time, now);
     let (mut snapshot, copied) = stats.read(|books| (sums(books, now), copy(books, window)));
+    list(&mut snapshot, stats, now);
     snapshot.summary = summary(&copied.minutes, window, stats.started(), now);
     snapshot.time_series = series(&copied.minutes);
     snapshot.performance.response_time_ms = response_times(&copied.recent);
@@ -72,10 +73,9 @@ pub(super) fn report(stats: &Stats, query: &StatsQuery) -> Snapshot {
     snapshot
 }
 
-/// What needs no window.
+/// What needs no window, without the lists.
 fn sums(books: &Books, now: Duration) -> Snapshot {
-    let group = |tally: &Tally| GroupStats::of(tally, now);
-    let all = group(&books.all);
+    let all = GroupStats::of(&books.all, now);
     Snapshot {
         summary: Summary::default(),
         performance: Performance { response_time_ms: Percentiles::default() },
@@ -97,16 +97,31 @@ fn sums(books: &Books, now: Duration) -> Snapshot {
         tokens_per_second: books.times.tokens_per_second.distribution(),
         tokens: all.tokens,
         cost: all.cost,
-        paths: groups(&books.paths, |path| group(&path.tally)),
-        models: groups(&books.models, |model| GroupStats::of_model(model, now)),
-        providers: books.providers.iter().map(|(name, tally)| (*name, group(tally))).collect(),
-        channels: groups(&books.channels, group),
-        keys: groups(&books.keys, |key| GroupStats::of_key(key, now)),
-        principals: groups(&books.principals, group),
+        paths: BTreeMap::new(),
+        models: BTreeMap::new(),
+        providers: books
+            .providers
+            .iter()
+            .map(|(name, tally)| (*name, GroupStats::of(tally, now)))
+            .collect(),
+        channels: BTreeMap::new(),
+        keys: BTreeMap::new(),
+        principals: BTreeMap::new(),
         protocols: books.protocols.iter().map(|(name, sums)| (*name, counts(sums))).collect(),
         status_classes: books.status_classes.clone(),
         faults: faults(&books.all.total),
     }
+}
+
+/// The lists, which may be long: requests that wait for the books get them between two.
+fn list(snapshot: &mut Snapshot, stats: &Stats, now: Duration) {
+    let group = |tally: &Tally| GroupStats::of(tally, now);
+    snapshot.paths = stats.read(|books| groups(&books.paths, |path| group(&path.tally)));
+    snapshot.models =
+        stats.read(|books| groups(&books.models, |model| GroupStats::of_model(model, now)));
+    snapshot.channels = stats.read(|books| groups(&books.channels, group));
+    snapshot.keys = stats.read(|books| groups(&books.keys, |key| GroupStats::of_key(key, now)));
+    snapshot.principals = stats.read(|books| groups(&books.principals, group));
 }
 
 /// Those that anything ended under.

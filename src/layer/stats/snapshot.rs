@@ -29,7 +29,8 @@ impl Default for StatsQuery {
     }
 }
 
-/// What was counted.
+/// What was counted. By path, model, channel, key and principal it may be a moment newer than the
+/// rest: each of these lists is read by itself, so that no request waits for all of them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Snapshot {
