@@ -102,6 +102,7 @@ fn full_attempt() -> AttemptRow {
     row.model = text("gpt-5");
     row.status = Some(529);
     row.fault = Some("overloaded".into());
+    row.outrun = true;
     row.duration_ms = Some(12);
     row
 }

@@ -71,8 +71,10 @@ fn attempt(request: &RequestRow, attempt: &Attempt, number: u32, ended: &Ended) 
         model: attempt.upstream_model.as_deref().map(shown),
         status: attempt.status.map(|status| status.as_u16()),
         success: attempt.fault.is_none()
+            && !attempt.outrun
             && attempt.status.is_some_and(|status| status.as_u16() < 400),
         fault: attempt.fault.map(|fault| fault.kind.as_str().into()),
+        outrun: attempt.outrun,
         duration_ms: attempt.answered.map(millis),
     }
 }

@@ -138,6 +138,32 @@ async fn a_row_tells_all_that_is_known() {
 
 /// Two attempts fail, at two channels and with two keys, and the third one goes well.
 #[tokio::test(start_paused = true)]
+async fn one_that_was_outrun_is_no_success() {
+    let store = Fickle::default();
+    let (log, worker) = RequestLog::new(store.clone());
+    let layer = RecordLayer::new(log);
+    let worker = tokio::spawn(worker.retention(None).run());
+    let inner = service_fn(|mut request: Request<_>| async move {
+        let exchange = Exchange::of(request.extensions_mut());
+        for outrun in [true, false] {
+            let id = exchange.begin_attempt(request.extensions_mut());
+            exchange.update_attempt(id, |attempt| {
+                (attempt.status, attempt.outrun) = (Some(StatusCode::OK), outrun);
+            });
+        }
+        Ok::<_, Infallible>(json(ANSWER))
+    });
+    let mut response = layer.layer(inner).oneshot(ask("/v1/messages")).await.unwrap();
+    steps(response.body_mut());
+    drop((response, layer));
+    worker.await.unwrap();
+    let attempts = store.attempts(&LogQuery::default()).await.unwrap().rows;
+    let mut told: Vec<_> = attempts.iter().map(|r| (r.number, r.outrun, r.success)).collect();
+    told.sort_unstable();
+    assert_eq!(told, [(1, true, false), (2, false, true)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_attempt_has_its_row() {
     let store = Fickle::default();
     let now = || Duration::from_secs(1_000);

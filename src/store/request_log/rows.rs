@@ -30,7 +30,8 @@ pub struct RequestRow {
     pub model: Option<String>,
     /// What the caller was answered with; `None` where it left before.
     pub status: Option<u16>,
-    /// Whether nothing went wrong, also not inside a stream that began with 200.
+    /// Whether the status is below 400 and nothing went wrong, also not inside a stream that began
+    /// with 200. It stays true where only the caller left in the middle, which `fault` tells.
     pub success: bool,
     /// What went wrong, by [`FaultKind::as_str`](crate::protocol::model::FaultKind::as_str).
     pub fault: Option<Cow<'static, str>>,
@@ -96,11 +97,14 @@ pub struct AttemptRow {
     pub model: Option<String>,
     /// How the upstream answered.
     pub status: Option<u16>,
-    /// Whether nothing went wrong, also not inside a stream that began with 200.
+    /// Whether the status is below 400, nothing went wrong, also not inside a stream that began with
+    /// 200, nobody left, and no other attempt was faster.
     pub success: bool,
     /// What went wrong, by [`FaultKind::as_str`](crate::protocol::model::FaultKind::as_str).
     pub fault: Option<Cow<'static, str>>,
-    /// How long it took, ms.
+    /// Whether another attempt was faster, and this one was dropped.
+    pub outrun: bool,
+    /// From its beginning until its status or its fault was known, ms: for a stream, not to its end.
     pub duration_ms: Option<u64>,
 }
 

@@ -219,7 +219,7 @@ fn read_request(row: &dyn Columns) -> sqlx::Result<RequestRow> {
 fn insert_attempts(rows: &[AttemptRow]) -> Statement<'_> {
     Statement::varying(
         "INSERT INTO gateway_attempts (request_id, number, time, principal, channel, key_id, \
-         key_masked, upstream_protocol, model, status, success, fault, duration_ms) VALUES ",
+         key_masked, upstream_protocol, model, status, success, fault, outrun, duration_ms) VALUES ",
     )
     .rows(rows, |statement, row| {
         statement
@@ -235,6 +235,7 @@ fn insert_attempts(rows: &[AttemptRow]) -> Statement<'_> {
             .int(row.status.map(u64::from))
             .flag(row.success)
             .text(row.fault.as_deref())
+            .flag(row.outrun)
             .int(row.duration_ms)
     })
 }
@@ -254,6 +255,7 @@ fn read_attempt(row: &dyn Columns) -> sqlx::Result<AttemptRow> {
         status: row.number("status")?,
         success: row.flag("success")?,
         fault: row.text("fault")?.map(Cow::Owned),
+        outrun: row.flag("outrun")?,
         duration_ms: row.number("duration_ms")?,
     })
 }

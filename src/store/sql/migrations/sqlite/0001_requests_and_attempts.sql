@@ -44,5 +44,6 @@ CREATE TABLE gateway_attempts (
     status BIGINT,
     success BOOLEAN NOT NULL,
     fault TEXT,
+    outrun BOOLEAN NOT NULL DEFAULT FALSE,
     duration_ms BIGINT
 );
