@@ -1,5 +1,7 @@
 //! A JSON body made short: pure, of a tree.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::MAX_TEXT;
@@ -82,6 +84,15 @@ fn object(members: &mut Map<String, Value>, limit: usize, depth: usize) {
             _ => value(member, limit, depth - 1),
         }
     }
+    names_of(members);
+}
+
+/// A key may stand for a name: `{"limits": {"sk-…": 5}}`.
+fn names_of(members: &mut Map<String, Value>) {
+    if members.keys().any(|name| matches!(text(name), Cow::Owned(_))) {
+        let all = std::mem::take(members).into_iter();
+        members.extend(all.map(|(name, member)| (text(&name).into_owned(), member)));
+    }
 }
 
 /// Redacted first: half a secret has no form.
@@ -91,7 +102,7 @@ fn shorten(string: &mut String, limit: usize) {
         return;
     }
     let shown = cut(text(string), limit);
-    if let std::borrow::Cow::Owned(shown) = shown {
+    if let Cow::Owned(shown) = shown {
         *string = shown;
     }
 }
@@ -128,7 +139,10 @@ fn hide(member: &mut Value) {
         Value::String(string) => *string = named_value(string).into_owned(),
         Value::Number(_) => *member = HIDDEN.into(),
         Value::Array(items) => items.iter_mut().for_each(hide),
-        Value::Object(members) => members.values_mut().for_each(hide),
+        Value::Object(members) => {
+            members.values_mut().for_each(hide);
+            names_of(members);
+        }
         Value::Null | Value::Bool(_) => {}
     }
 }

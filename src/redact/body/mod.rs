@@ -67,8 +67,8 @@ impl Limits {
 /// JSON has one line per member, and one per message, item or choice. Strings are cut at
 /// [`MAX_TEXT`] characters, those in contents at 200, seals at 100; tools are their names; of
 /// pictures only the kind of their source is told. Members whose name is a secret's are `***`,
-/// every string passes [`text`]. Anything else is a text of at most [`MAX_TEXT`] characters; what
-/// is no text is told by its length.
+/// every string and every name passes [`text`]. Anything else is a text of at most [`MAX_TEXT`]
+/// characters; what is no text is told by its length.
 ///
 /// ```
 /// use tower_llm_gateway::redact::{Limits, body};

@@ -151,6 +151,26 @@ fn members_of_secret_names_are_hidden() {
 }
 
 #[test]
+fn names_that_are_keys_are_masked() {
+    for (given, expected) in [
+        (
+            json!({"keys": {"sk-1234567890abcdef": {"limit": 1}, "b": 2}}),
+            json!({"keys": {"sk-12345***bcdef": {"limit": 1}, "b": 2}}),
+        ),
+        (
+            json!({"credentials": {"sk-1234567890abcdef": "u"}}),
+            json!({"credentials": {"sk-12345***bcdef": "***"}}),
+        ),
+        (
+            json!({"tools": [{"sk-1234567890abcdef": {}}, 1]}),
+            json!({"tools": [{"sk-12345***bcdef": {}}, 1]}),
+        ),
+    ] {
+        assert_eq!(shown(&given), expected);
+    }
+}
+
+#[test]
 fn a_secret_is_hidden_before_it_is_cut() {
     let string = format!("{} sk-{}", long(490), "a1".repeat(100));
     let shown = shown(&json!({"x": string}));
