@@ -21,7 +21,7 @@ use tower_http::request_id::{
     MakeRequestId, MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer,
 };
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
-use tower_llm_gateway::context::{MAX_REQUEST_ID, PeerAddr};
+use tower_llm_gateway::context::{PeerAddr, RequestId};
 use tower_llm_gateway::redact;
 
 use crate::gateway::Gateway;
@@ -125,9 +125,7 @@ fn set_peer(mut request: Request<Body>) -> Request<Body> {
 
 /// An id that no log may hold is not taken: the request gets one of ours, the same everywhere.
 fn forget_bad_id(mut request: Request<Body>) -> Request<Body> {
-    let given = request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes);
-    let is_id = |id: &[u8]| id.len() <= MAX_REQUEST_ID && id.iter().all(u8::is_ascii_graphic);
-    if given.is_some_and(|id| id.is_empty() || !is_id(id)) {
+    if request.headers().get(REQUEST_ID).is_some_and(|id| !RequestId::accepts(id)) {
         request.headers_mut().remove(REQUEST_ID);
     }
     request

@@ -2,6 +2,7 @@ use super::*;
 
 use axum::body::to_bytes;
 use serde_json::Value;
+use tower_llm_gateway::context::MAX_REQUEST_ID;
 
 use crate::environment::Environment;
 
@@ -68,7 +69,7 @@ async fn every_answer_has_the_id_of_its_request() {
     assert_eq!(made.headers()[REQUEST_ID].len(), 36);
     let kept = send(&[], "GET", "/x", &[("x-request-id", "mine")]).await;
     assert_eq!(kept.headers()[REQUEST_ID], "mine");
-    for bad in ["", "a b", &"x".repeat(MAX_REQUEST_ID + 1)] {
+    for bad in ["", "a b", "sk-1234567890abcdef", &"x".repeat(MAX_REQUEST_ID + 1)] {
         let made = send(&[], "GET", "/x", &[("x-request-id", bad)]).await;
         assert_eq!(made.headers()[REQUEST_ID].len(), 36);
     }

@@ -1,7 +1,10 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
+
+use crate::redact;
 
 /// Longest id of a request that is taken from outside, in bytes.
 pub const MAX_REQUEST_ID: usize = 128;
@@ -11,8 +14,8 @@ const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// What one request is called in every log, row and span.
 ///
 /// The id that the host or the caller gave in `x-request-id`, where it is one: visible ASCII, at
-/// most [`MAX_REQUEST_ID`] bytes. Else the milliseconds of its beginning since the Unix epoch, and
-/// a number.
+/// most [`MAX_REQUEST_ID`] bytes, and nothing that [`redact::text`] takes for a secret. Else the
+/// milliseconds of its beginning since the Unix epoch, and a number.
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,18 +50,22 @@ impl RequestId {
         number: u64,
     ) -> Self {
         let make = || {
-            let given = headers.get(HEADER).filter(|id| is_id(id));
+            let given = headers.get(HEADER).filter(|id| Self::accepts(id));
             let millis = u64::try_from(started.as_millis()).unwrap_or(u64::MAX);
             Self(given.map_or(Id::Made { millis, number }, |id| Id::Given(id.clone())))
         };
         extensions.get_or_insert_with(make).clone()
     }
-}
 
-/// Nothing that could break a line of a log, or fill it.
-fn is_id(value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
-    (1..=MAX_REQUEST_ID).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+    /// Whether this is taken as an id: it can neither break a line of a log nor fill it, and holds
+    /// no secret, as ids are shown whole.
+    #[must_use]
+    pub fn accepts(given: &HeaderValue) -> bool {
+        let bytes = given.as_bytes();
+        (1..=MAX_REQUEST_ID).contains(&bytes.len())
+            && bytes.iter().all(u8::is_ascii_graphic)
+            && given.to_str().is_ok_and(|id| matches!(redact::text(id), Cow::Borrowed(_)))
+    }
 }
 
 impl fmt::Display for RequestId {
@@ -91,6 +98,17 @@ mod tests {
         assert_eq!(id(&[b'x'; MAX_REQUEST_ID]).len(), MAX_REQUEST_ID);
         for bad in [&b""[..], b"a b", b"a\tb", "é".as_bytes(), &[b'x'; MAX_REQUEST_ID + 1]] {
             assert_eq!(id(bad), "1000-2");
+        }
+        for secret in ["sk-ant-api03-1234567890abcdef", "token:abc12345", "r;password=hunter2"] {
+            assert_eq!(id(secret.as_bytes()), "1000-2");
+        }
+        for id_of_a_host in [
+            "550e8400-e29b-41d4-a716-446655440000",
+            "req_011CSHoEeqs5C35K2UUqR7Fy",
+            "Root=1-67891233-abcdef012345678912345678",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(id(id_of_a_host.as_bytes()), id_of_a_host);
         }
     }
 }

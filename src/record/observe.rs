@@ -14,7 +14,7 @@ use super::layer::{Keep, Shared};
 use super::names::{MAX_PATH, cut, short_method, short_model};
 use super::{Begun, Clock, End, Record, Sink};
 use crate::body::{BodyEnd, JSON, Observe, is_encoded, is_event_stream, media_type};
-use crate::context::{Exchange, ExchangeFacts, Observed, RequestId};
+use crate::context::{Attempt, Exchange, ExchangeFacts, Observed, RequestId};
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin, Usage};
 use crate::protocol::scan::Observer;
 use crate::protocol::{Operation, Protocol, Route};
@@ -210,7 +210,7 @@ impl<K: Sink> ResponseObserver<K> {
             upstream_protocol: facts.upstream_protocol,
             usage: facts.usage.as_ref().map(Usage::counts),
             stop: facts.stop,
-            attempts: facts.attempts.clone(),
+            attempts: facts.attempts.iter().map(short_attempt).collect(),
             error_body: None,
             request_body: None,
             response_body: None,
@@ -303,6 +303,11 @@ impl<K: Sink> fmt::Debug for ResponseObserver<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseObserver").field("begun", &self.begun).finish_non_exhaustive()
     }
+}
+
+fn short_attempt(attempt: &Attempt) -> Attempt {
+    let upstream_model = attempt.upstream_model.as_ref().map(short_model);
+    Attempt { upstream_model, ..attempt.clone() }
 }
 
 fn begin<K, B>(shared: &Shared<K>, request: &mut Request<B>) -> Begun {

@@ -87,7 +87,9 @@ impl End {
     }
 }
 
-/// A request that has ended, and all that is known of it. Times are since its beginning.
+/// A request that has ended, and all that is known of it. Times are since its beginning. Names of
+/// models, also of the attempts, have at most [`MAX_MODEL`](super::MAX_MODEL) bytes and are as
+/// [`redact::text`] shows them.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Record {

@@ -200,6 +200,29 @@ async fn the_body_of_an_error_has_no_key_of_an_attempt() {
     assert_eq!(shown.as_deref(), Some("nobody has 9e4b7a1f***c35e8, sorry"));
 }
 
+/// What a caller wrote for a model's name is kept by many, and shown.
+#[tokio::test]
+async fn names_of_models_are_cut_and_hold_no_secret() {
+    let sink = Sinks::default();
+    let service = service_fn(|mut request: Request<_>| async move {
+        let exchange = Exchange::of(request.extensions_mut());
+        let id = exchange.attempt_of(request.extensions_mut());
+        let model: std::sync::Arc<str> = format!("sk-1234567890abcdef {}", "m".repeat(1000)).into();
+        exchange.update_attempt(id, |attempt| attempt.upstream_model = Some(model.clone()));
+        exchange.update(|facts| {
+            (facts.upstream_model, facts.response_model) = (Some(model.clone()), Some(model));
+        });
+        Ok::<_, Infallible>(stream())
+    });
+    let mut response = RecordLayer::new(sink.clone()).layer(service).oneshot(ask("abc")).await;
+    steps(response.as_mut().unwrap().body_mut());
+    let record = sink.last();
+    for model in [&record.model, &record.response_model, &record.attempts[0].upstream_model] {
+        let model = model.as_deref().unwrap();
+        assert!(model.starts_with("sk-12345***bcdef mmm") && model.len() == MAX_MODEL, "{model}");
+    }
+}
+
 #[tokio::test]
 async fn sinks_together_and_absent() {
     let (one, two) = (Sinks::default(), Sinks::default());

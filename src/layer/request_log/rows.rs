@@ -1,5 +1,5 @@
-//! What a record says, as rows. Made by the worker: what callers and upstreams wrote is searched
-//! for secrets here, and not while a request waits.
+//! What a record says, as rows. Made by the worker: bodies are searched for secrets here, and not
+//! while a request waits.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -27,14 +27,14 @@ fn request(record: &Record, prices: &PriceTable) -> RequestRow {
     let usage = record.usage.as_ref();
     RequestRow {
         id: 0,
-        request_id: shown(&begun.request_id.to_string()),
+        request_id: begun.request_id.to_string(),
         time: millis(begun.started),
         principal: record.principal.as_ref().map(Principal::id).map(str::to_owned),
         method: begun.method.as_str().to_owned().into(),
-        path: shown(&begun.path),
+        path: begun.path.as_ref().to_owned(),
         client_protocol: begun.route.map(|route| route.protocol.as_str().into()),
         operation: begun.route.map(|route| route.operation.as_str().into()),
-        model: record.requested_model.as_deref().map(shown),
+        model: record.requested_model.as_deref().map(str::to_owned),
         status: record.status.map(|status| status.as_u16()),
         success: record.succeeded(),
         fault: record.fault.map(|fault| fault.as_str().into()),
@@ -68,7 +68,7 @@ fn attempt(request: &RequestRow, attempt: &Attempt, number: u32, ended: &Ended) 
         key_id: attempt.key_id.as_deref().map(str::to_owned),
         key: attempt.key.as_deref().map(str::to_owned),
         upstream_protocol: attempt.upstream_protocol.map(|protocol| protocol.as_str().into()),
-        model: attempt.upstream_model.as_deref().map(shown),
+        model: attempt.upstream_model.as_deref().map(str::to_owned),
         status: attempt.status.map(|status| status.as_u16()),
         success: attempt.fault.is_none()
             && !attempt.outrun
@@ -84,11 +84,6 @@ fn began(started: Option<Instant>, ended: &Ended) -> Option<u64> {
     let before = ended.at.saturating_duration_since(started?);
     let end = ended.record.begun.started.saturating_add(ended.record.total);
     Some(millis(end.saturating_sub(before)))
-}
-
-/// Names that a caller chose: where a secret is meant to stand nowhere, it may stand here.
-fn shown(name: &str) -> String {
-    redact::text(name).into_owned()
 }
 
 fn body(record: &Record, body: &CapturedBody) -> BodyText {
