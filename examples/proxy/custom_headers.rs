@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
+use tower_llm_gateway::redact;
 
 use crate::environment::Environment;
 
@@ -15,7 +16,10 @@ const DEFAULT_HEADERS_FILE: &str = "env/.env.headers.json";
 pub(crate) fn custom_headers(env: &Environment, warnings: &mut Vec<String>) -> HeaderMap {
     let configured = env.text("CUSTOM_HEADERS_FILE");
     let path = configured.unwrap_or(DEFAULT_HEADERS_FILE);
-    let text = match fs::read_to_string(path) {
+    let text = fs::read_to_string(path);
+    // Somebody may have put the headers themselves where their file belongs.
+    let path = redact::text(path);
+    let text = match text {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound && configured.is_none() => {
             return HeaderMap::new();

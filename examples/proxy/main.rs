@@ -6,6 +6,8 @@
 
 mod admin;
 mod banner;
+#[cfg(test)]
+mod canary_tests;
 mod channels;
 mod custom_headers;
 mod demo;

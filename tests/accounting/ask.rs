@@ -271,6 +271,10 @@ impl Ask {
         self.caller != self.upstream || kept
     }
 
+    pub(crate) fn is_no_json(&self) -> bool {
+        self.scenario == NoJson
+    }
+
     /// Whether the gateway finds out only at a channel that the vendor cannot be asked this. Whoever
     /// keeps conversations has read the request before.
     pub(crate) fn is_refused_at_a_channel(&self) -> bool {

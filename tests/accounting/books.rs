@@ -330,7 +330,10 @@ fn call_fault(ask: &Ask, call: &Call) -> Option<&'static str> {
     match call.status {
         Some(429) => Some("rate_limit"),
         Some(529) => Some("overloaded"),
-        Some(200) if channel_of(&call.key).ends_with(FAILING) => Some(ask.error_event()),
+        // What is wrong with a request DashScope tells in a stream, too, before it fails.
+        Some(200) if channel_of(&call.key).ends_with(FAILING) && !ask.is_no_json() => {
+            Some(ask.error_event())
+        }
         _ => ask.fault(),
     }
 }

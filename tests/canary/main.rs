@@ -3,7 +3,9 @@
 //! statistics, spans, rows, errors, answers of ours, and the `Debug` of whatever may hold one.
 //!
 //! Left out by name, because they carry them rightly: the request to the vendor, which has the
-//! vendor's key, and the vendor's own answer on its way to the caller.
+//! vendor's key, and the vendor's own answer on its way to the caller. The example proxy's answers
+//! about itself, its settings and its files are searched by its own tests, in the same way:
+//! `cargo test --example proxy canary`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
 
 mod broken;
@@ -36,9 +38,33 @@ async fn no_secret_is_shown_anywhere() {
     broken::break_everything(&mut outputs).await;
     logs.show(&mut outputs);
 
-    vendor.saw_what_it_should();
+    vendor_saw_what_it_should(&vendor);
     logs.hold_what_they_should();
     println!("{} outputs, {} bytes", outputs.len(), outputs.bytes());
     let found = outputs.leaks();
     assert!(found.is_empty(), "{} leaks:\n{}", found.len(), found.join("\n"));
+}
+
+/// That what must come there has come there: else there was nothing to be shown.
+fn vendor_saw_what_it_should(vendor: &Vendor) {
+    for secret in [
+        secrets::ANTHROPIC,
+        secrets::OPENAI,
+        secrets::GEMINI,
+        secrets::HEX,
+        secrets::MEMBER,
+        secrets::PROMPT,
+        secrets::COOKIE,
+    ] {
+        assert!(vendor.saw(secret), "{secret} never arrived");
+    }
+    for key in [
+        secrets::IN_X_API_KEY,
+        secrets::IN_BEARER,
+        secrets::IN_GOOG_KEY,
+        secrets::IN_QUERY,
+        secrets::IN_API_KEY,
+    ] {
+        assert!(!vendor.saw(key), "the caller's {key} went to the vendor");
+    }
 }

@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::secrets::{self, URL_KEY, URL_PASSWORD};
+use super::secrets::{URL_KEY, URL_PASSWORD};
 
 /// Largest request.
 const MAX_REQUEST: usize = 1 << 20;
@@ -33,28 +33,9 @@ impl Vendor {
         url
     }
 
-    /// That what must come here has come here: else there was nothing to be shown.
-    pub(crate) fn saw_what_it_should(&self) {
-        let seen = self.seen.lock().unwrap();
-        for secret in [
-            secrets::ANTHROPIC,
-            secrets::OPENAI,
-            secrets::GEMINI,
-            secrets::HEX,
-            secrets::MEMBER,
-            secrets::PROMPT,
-        ] {
-            assert!(seen.contains(secret), "{secret} never arrived");
-        }
-        for (name, key) in [
-            ("x-api-key", secrets::IN_X_API_KEY),
-            ("bearer", secrets::IN_BEARER),
-            ("x-goog-api-key", secrets::IN_GOOG_KEY),
-            ("key=", secrets::IN_QUERY),
-            ("api-key", secrets::IN_API_KEY),
-        ] {
-            assert!(!seen.contains(key), "the caller's {name} went to the vendor");
-        }
+    /// Whether it was sent this, in whatever part of a request.
+    pub(crate) fn saw(&self, text: &str) -> bool {
+        self.seen.lock().unwrap().contains(text)
     }
 }
 

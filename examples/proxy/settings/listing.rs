@@ -26,6 +26,8 @@ pub(super) type Row = (&'static [&'static str], String);
 pub(super) fn listing(settings: &Settings, env: &Environment) -> String {
     let mut text = String::new();
     for (names, value) in rows(settings, env) {
+        // Whatever somebody put where a path or a name belongs.
+        let value = redact::text(&value);
         let space = if text.is_empty() { "" } else { " " };
         let quoted = value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"');
         // Writing into a string does not fail.
