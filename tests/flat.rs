@@ -26,11 +26,15 @@ use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt};
-use tower_llm_gateway::StatsLayer;
+use tower_llm_gateway::RequestLogLayer;
 use tower_llm_gateway::context::{ChannelId, Exchange, Principal};
-use tower_llm_gateway::layer::stats;
+use tower_llm_gateway::layer::live_log::LiveLog;
+use tower_llm_gateway::layer::request_log::DEFAULT_CAPACITY;
+use tower_llm_gateway::layer::stats::{self, Stats};
 use tower_llm_gateway::protocol::Protocol;
 use tower_llm_gateway::protocol::model::Usage;
+use tower_llm_gateway::record::{Clock, RecordLayer};
+use tower_llm_gateway::store::{LogFilter, MemoryRequestLog};
 
 const EVENT: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"some words\"}}]}\n\n";
 
@@ -200,20 +204,26 @@ where
     (send(0..FIRST), send(FIRST..requests()))
 }
 
-/// Another layer that keeps something goes here too.
+/// Whatever else keeps something of requests goes here too. Nobody takes anything out: the request
+/// log has no worker, the live log a subscriber who never reads.
 #[test]
 fn a_million_requests_leave_nothing_behind() {
     let time = Arc::new(AtomicU64::new(1_700_000_000_000));
-    let clock = time.clone();
-    let layer =
-        StatsLayer::with_clock(move || Duration::from_millis(clock.load(Ordering::Relaxed)))
-            .capture_error_bodies(true);
+    let hand = time.clone();
+    let clock = Clock::new(move || Duration::from_millis(hand.load(Ordering::Relaxed)));
+    let (stats, live) = (Stats::with_clock(clock.clone()), LiveLog::with_clock(clock.clone()));
+    let (log, _worker) = RequestLogLayer::new(MemoryRequestLog::new());
+    let log = log.log();
+    let _never_read = live.subscribe(LogFilter::default()).unwrap();
+    let sinks = (stats.clone(), live, log.clone());
+    let layer = RecordLayer::with_clock(sinks, clock).error_bodies(true);
     let began = Instant::now();
     let (first, rest) = left_behind(&layer.layer(Upstream), &time);
     let all = requests();
     let took = began.elapsed();
     println!("{first} bytes after {FIRST} requests, {rest:+} after {all}, in {took:?}");
-    let snapshot = layer.stats().snapshot();
+    assert_eq!((log.queued(), log.dropped()), (DEFAULT_CAPACITY, all - DEFAULT_CAPACITY as u64));
+    let snapshot = stats.snapshot();
     assert_eq!((snapshot.totals.requests, snapshot.in_flight), (all, 0));
     for (groups, limit) in [
         (&snapshot.paths, stats::MAX_PATHS),
