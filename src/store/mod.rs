@@ -51,6 +51,8 @@ mod lru;
 mod memory;
 mod page;
 #[cfg(feature = "request-log")]
+mod private;
+#[cfg(feature = "request-log")]
 mod request_log;
 #[cfg(feature = "session")]
 mod sessions;

@@ -179,7 +179,26 @@ async fn what_is_no_database_is_refused() {
     let text = SqlStore::open(&format!("sqlite:{}", file.display())).await.map(drop);
     assert!(matches!(text, Err(OpenError::Database(_))), "{text:?}");
     let below = SqlStore::open(&format!("sqlite:{}/below/log.db", file.display())).await.map(drop);
-    assert!(matches!(below, Err(OpenError::Directory(_))), "{below:?}");
+    assert!(matches!(below, Err(OpenError::File(_))), "{below:?}");
+}
+
+/// Bodies may be in it: nobody else reads them, also not in the files that SQLite puts beside it.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::sqlite();
+    let store = place.store().await;
+    let requests = vec![RequestRow::default()];
+    store.append(Arc::new(LogBatch { requests, ..LogBatch::default() })).await.unwrap();
+    let url = place.url();
+    let file = std::path::Path::new(url.strip_prefix("sqlite:").unwrap());
+    let directory = file.parent().unwrap();
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(directory), 0o700);
+    let files = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
+    let modes: Vec<_> = files.map(|file| (mode(&file), file)).collect();
+    assert!(modes.len() == 3 && modes.iter().all(|(mode, _)| *mode == 0o600), "{modes:?}");
 }
 
 #[tokio::test]

@@ -48,6 +48,18 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    /// Counts a request as queued, if its bodies find room.
+    fn take(&self, bytes: usize) -> bool {
+        let waiting = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = bytes == 0 || waiting.saturating_add(bytes) <= MAX_QUEUED_BYTES;
+        if fits {
+            self.queued.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        fits
+    }
+
     pub(super) fn wrote(&self, requests: usize) {
         self.written.fetch_add(requests as u64, Ordering::Relaxed);
         self.queued.fetch_sub(requests, Ordering::Relaxed);
@@ -108,14 +120,12 @@ impl Sink for RequestLog {
     fn ended(&self, (): (), record: &Arc<Record>) {
         let ended = Ended { record: Arc::clone(record), at: Instant::now() };
         let bytes = ended.bytes();
-        let counts = &self.counts;
-        counts.queued.fetch_add(1, Ordering::Relaxed);
-        let waiting = counts.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let fits = bytes == 0 || waiting.saturating_add(bytes) <= MAX_QUEUED_BYTES;
-        if !fits || self.queue.try_send(ended).is_err() {
-            counts.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            counts.queued.fetch_sub(1, Ordering::Relaxed);
-            counts.dropped.fetch_add(1, Ordering::Relaxed);
+        // It has its place before it is counted: what finds none was never among the queued.
+        match self.queue.try_reserve() {
+            Ok(place) if self.counts.take(bytes) => place.send(ended),
+            _ => {
+                self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }

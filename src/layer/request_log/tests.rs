@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
 use tokio::time::{Instant, sleep};
 use tower::{Layer, ServiceExt, service_fn};
@@ -16,7 +16,7 @@ use crate::context::{ChannelId, Exchange, Principal};
 use crate::pricing::PriceTable;
 use crate::protocol::Protocol;
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
-use crate::record::{Clock, RecordLayer};
+use crate::record::{Begun, Clock, Record, RecordLayer, Sink};
 use crate::store::{
     AttemptRow, LogBatch, LogQuery, MemoryRequestLog, Page, PrincipalCalls, RequestLogStore,
     RequestRow, StoreError, StoreFuture,
@@ -350,6 +350,55 @@ async fn a_shutdown_has_an_end() {
     worker.run_until(std::future::ready(())).await;
     assert_eq!(began.elapsed(), FLUSH_TIMEOUT);
     assert_eq!((log.written(), log.queued(), log.failed()), (0, 0, MAX_BATCH as u64 + 5));
+}
+
+/// One that has passed.
+fn record() -> Arc<Record> {
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Option<Arc<Record>>>>);
+
+    impl Sink for Kept {
+        type Open = ();
+
+        fn begun(&self, _: &Arc<Begun>, _: &mut HeaderMap) {}
+
+        fn ended(&self, (): (), record: &Arc<Record>) {
+            *self.0.lock().unwrap() = Some(Arc::clone(record));
+        }
+    }
+
+    let kept = Kept::default();
+    let inner = service_fn(|_| async { Ok::<_, Infallible>(json(ANSWER)) });
+    let passing = RecordLayer::new(kept.clone()).layer(inner).oneshot(ask("/v1/messages"));
+    drop(tokio_test::block_on(passing));
+    kept.0.lock().unwrap().take().unwrap()
+}
+
+/// Two threads go on while the worker gives up: each request is counted once, and none is owed.
+#[test]
+fn what_finds_no_place_was_never_queued() {
+    let store = Fickle::default();
+    store.hangs.store(true, Ordering::Relaxed);
+    let (log, worker) = RequestLog::with_capacity(store, 1);
+    let record = record();
+    let ended = |times| (0..times).for_each(|_| log.ended((), &record));
+    let most = std::thread::scope(|scope| {
+        let threads = [(); 2].map(|()| scope.spawn(|| ended(20_000)));
+        let mut most = 0;
+        while !threads.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            most = most.max(log.queued());
+        }
+        most
+    });
+    assert!(most <= 1, "{most} in a queue of one");
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| ended(20_000));
+        runtime.block_on(worker.run_until(std::future::ready(())));
+    });
+    assert_eq!((log.queued(), log.written()), (0, 0));
+    assert_eq!(log.failed() + log.dropped(), 60_000);
 }
 
 #[tokio::test(start_paused = true)]

@@ -92,10 +92,8 @@ impl RequestLogWorker {
 
     /// As [`run`](Self::run), but ends also when `shutdown` does: what is queued then is written,
     /// which takes at most [`FLUSH_TIMEOUT`]; what comes later is dropped and counted.
-    pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
-        let counts = Arc::clone(&self.counts);
+    pub async fn run_until(mut self, shutdown: impl Future<Output = ()>) {
         let (close, closing) = watch::channel(false);
-        // Dropped at the end of this statement, and the queue with it.
         let in_time = {
             let mut work = pin!(self.work(Closing(closing)));
             match first(work.as_mut(), shutdown).await {
@@ -107,14 +105,17 @@ impl RequestLogWorker {
             }
         };
         if !in_time {
-            let lost = counts.queued.load(Ordering::Relaxed);
-            counts.give_up(lost);
+            self.queue.close();
+            // Who has a place in it still comes.
+            while self.queue.recv().await.is_some() {}
+            let lost = self.counts.queued.load(Ordering::Relaxed);
+            self.counts.give_up(lost);
             tracing::warn!(requests = lost, "requests are not written in time");
         }
     }
 
     /// By turns one step of forgetting, when it is time for it, and one batch.
-    async fn work(mut self, mut closing: Closing) {
+    async fn work(&mut self, mut closing: Closing) {
         let mut purge_at = Instant::now();
         let mut ended = Vec::with_capacity(MAX_BATCH);
         loop {

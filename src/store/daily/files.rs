@@ -108,7 +108,7 @@ impl fmt::Debug for DailyFiles {
 pub struct DailyStatus {
     /// Lines that are in the files.
     pub written: u64,
-    /// Lines that found the queue full, or the worker gone.
+    /// Lines that found the queue full, or the worker gone, and those that it left in the queue.
     pub dropped: u64,
     /// Lines above the [limit of their day](DailySettings::daily_limit).
     pub over_limit: u64,

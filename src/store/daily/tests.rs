@@ -327,3 +327,26 @@ async fn a_flush_does_not_wait_for_ever() {
     let (files, _worker) = DailyFiles::new(settings(&dir));
     assert_eq!(files.flush().await.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_queued_beyond_the_timeout_is_counted() {
+    let dir = TempDir::new().unwrap();
+    // The first sweep, which asks what day it is, waits for the end of the test.
+    let (end, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let settings = settings(&dir).with_clock(move || {
+        let _ = wait.lock().unwrap().recv();
+        at(NOON)
+    });
+    let (files, worker) = DailyFiles::new(settings);
+    for _ in 0..3 {
+        files.write(LogEntry::new(at(NOON), LogLevel::Info, "m"));
+    }
+    let running = tokio::spawn(worker.run_until(std::future::ready(())));
+    tokio::task::yield_now().await;
+    tokio::time::advance(FLUSH_TIMEOUT).await;
+    running.await.unwrap();
+    files.write(LogEntry::new(at(NOON), LogLevel::Info, "too late"));
+    assert_eq!((files.status().dropped, files.status().written), (4, 0));
+    drop(end);
+}

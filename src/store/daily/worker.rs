@@ -59,18 +59,36 @@ impl DailyWorker {
 
     /// As [`run`](Self::run), but ends also when `shutdown` does: what is queued then is written,
     /// which takes at most [`FLUSH_TIMEOUT`]; what comes later is dropped and counted.
-    pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
-        let closing = Notify::new();
-        let mut work = pin!(self.work(&closing));
-        if first(work.as_mut(), shutdown).await.is_err() {
-            closing.notify_one();
-            if timeout(FLUSH_TIMEOUT, work).await.is_err() {
-                tracing::warn!("lines of the live log are not written in time");
+    pub async fn run_until(mut self, shutdown: impl Future<Output = ()>) {
+        let in_time = {
+            let closing = Notify::new();
+            let mut work = pin!(self.work(&closing));
+            match first(work.as_mut(), shutdown).await {
+                Ok(()) => true,
+                Err(()) => {
+                    closing.notify_one();
+                    timeout(FLUSH_TIMEOUT, work).await.is_ok()
+                }
             }
+        };
+        if !in_time {
+            self.drop_queued().await;
         }
     }
 
-    async fn work(mut self, closing: &Notify) {
+    /// Counts the lines that are still queued as dropped. Those that are being written count
+    /// themselves, whenever that ends.
+    async fn drop_queued(mut self) {
+        self.orders.close();
+        let mut lines = 0;
+        while let Some(order) = self.orders.recv().await {
+            lines += u64::from(matches!(order, Order::Write(_)));
+        }
+        self.counts.lock().dropped += lines;
+        tracing::warn!(lines, "lines of the live log are not written in time");
+    }
+
+    async fn work(&mut self, closing: &Notify) {
         let mut writer = self.writer();
         let mut sweep_at = Instant::now();
         let mut batch = Vec::with_capacity(MAX_BATCH);

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use memchr::memchr_iter;
 use super::files::Counts;
 use super::{DailySettings, DailyStatus, EXTENSION, date_of};
 use crate::calendar;
-use crate::store::LogEntry;
+use crate::store::{LogEntry, private};
 
 /// Longest line: 1 MiB. A longer one is not written, and where one is found it is not read.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
@@ -177,10 +177,10 @@ struct DayFile {
 impl DayFile {
     fn open(dir: &Path, date: &str, known: Option<usize>) -> io::Result<Self> {
         let path = dir.join(format!("{date}{EXTENSION}"));
-        let mut file = match open(&path) {
+        let mut file = match private::append(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                make_dir(dir)?;
-                open(&path)?
+                private::make_dir(dir)?;
+                private::append(&path)?
             }
             opened => opened?,
         };
@@ -214,22 +214,6 @@ impl DayFile {
         *gathered = Gathered { text: Vec::new(), lines: 0 };
         Ok(())
     }
-}
-
-/// Only the owner may read: answers of upstreams are in it.
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-fn make_dir(dir: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(dir)
 }
 
 /// How many lines end in it.

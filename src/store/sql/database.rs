@@ -1,5 +1,9 @@
 //! The two databases behind one face: a statement goes in, rows come out.
 
+#[cfg(feature = "sqlite")]
+use std::io;
+#[cfg(feature = "sqlite")]
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -11,6 +15,8 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
+#[cfg(feature = "sqlite")]
+use tokio::task::spawn_blocking;
 #[cfg(feature = "postgres")]
 use tracing::subscriber::NoSubscriber;
 
@@ -18,6 +24,8 @@ use super::error::Cause;
 use super::statement::{Statement, Value};
 use super::{OpenError, migrate};
 use crate::store::StoreError;
+#[cfg(feature = "sqlite")]
+use crate::store::private;
 
 /// Most connections of one store.
 pub const MAX_CONNECTIONS: u32 = 4;
@@ -175,8 +183,8 @@ async fn in_time<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T, St
 async fn sqlite(url: &str) -> Result<SqlitePool, OpenError> {
     let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
     let in_memory = url.contains(":memory:") || url.contains("mode=memory");
-    if let Some(directory) = options.get_filename().parent().filter(|_| !in_memory) {
-        make(directory).await?;
+    if !in_memory {
+        make(options.get_filename().to_owned()).await?;
     }
     let options = options
         .create_if_missing(true)
@@ -197,10 +205,15 @@ async fn sqlite(url: &str) -> Result<SqlitePool, OpenError> {
     Ok(pool.connect_with(options).await?)
 }
 
+/// Before SQLite would, which lets everybody read; the files beside it get the modes of this one.
 #[cfg(feature = "sqlite")]
-async fn make(directory: &std::path::Path) -> Result<(), OpenError> {
-    let made = tokio::fs::create_dir_all(directory).await;
-    made.map_err(|error| OpenError::Directory(error.kind()))
+async fn make(file: PathBuf) -> Result<(), OpenError> {
+    let make = move || {
+        file.parent().map_or(Ok(()), private::make_dir)?;
+        private::append(&file).map(drop)
+    };
+    let made = spawn_blocking(make).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    made.map_err(|error| OpenError::File(error.kind()))
 }
 
 #[cfg(feature = "postgres")]

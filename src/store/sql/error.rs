@@ -12,8 +12,8 @@ pub enum OpenError {
     /// The URL begins neither with `sqlite:` nor with `postgres:`, or with that of a feature that
     /// is not on, or cannot be read.
     Url,
-    /// The directory of the file cannot be made.
-    Directory(io::ErrorKind),
+    /// The file, or its directory, cannot be made or written to.
+    File(io::ErrorKind),
     /// A later version of this crate has brought the database up to date. It is left as it is.
     Newer {
         /// The first version that is not known here.
@@ -31,7 +31,7 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url => f.write_str("not the URL of a database that this build knows"),
-            Self::Directory(kind) => write!(f, "the directory cannot be made: {kind}"),
+            Self::File(kind) => write!(f, "the file cannot be made: {kind}"),
             Self::Newer { found, known } => {
                 write!(f, "the database has version {found}, and {known} is the last one known")
             }

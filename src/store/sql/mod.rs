@@ -58,9 +58,10 @@ impl SqlStore {
     /// Opens a database and brings its tables up to date, all at once or not at all; whoever else
     /// opens it at the same time waits.
     ///
-    /// - `sqlite:path/to/file.db`, with its directories, made where they are not there.
-    ///   `sqlite::memory:` is gone with the store.
-    /// - `postgres://user:password@host/database`, and what else libpq understands.
+    /// - `sqlite:path/to/file.db`, with its directories, made where they are not there, for their
+    ///   owner alone. `sqlite::memory:` is gone with the store.
+    /// - `postgres://user:password@host/database`, with `?` and parameters of libpq, of which sqlx
+    ///   knows the most usual ones, as `sslmode` and `application_name`. Others are ignored.
     ///
     /// The worker writes the states of keys: spawn it, or they are forgotten. The rows of the log do
     /// not need it. Needs a tokio runtime.
