@@ -40,7 +40,9 @@ in_every_store!(
     rows_come_back_whole,
     what_is_chosen_and_in_which_order,
     pages_are_bounded,
-    calls_are_requests_with_different_ids,
+    calls_are_requests_whatever_their_ids,
+    ids_of_callers_join_nothing,
+    what_comes_again_is_left_out,
     the_oldest_are_forgotten_step_by_step,
     large_batches_arrive,
     texts_are_no_statements,
@@ -51,15 +53,17 @@ async fn write(store: &dyn RequestLogStore, requests: Vec<RequestRow>, attempts:
     store.append(Arc::new(LogBatch { requests, attempts })).await.unwrap();
 }
 
+/// A request that its caller calls `id`.
 fn request(id: &str, time: u64) -> RequestRow {
     let mut row = RequestRow::default();
-    (row.request_id, row.time) = (id.to_owned(), time);
+    (row.uid, row.request_id, row.time) = (format!("uid-{id}-{time}"), id.to_owned(), time);
     row
 }
 
-fn attempt(id: &str, time: u64) -> AttemptRow {
+/// An attempt of `request(id, of)`.
+fn attempt(id: &str, of: u64) -> AttemptRow {
     let mut row = AttemptRow::default();
-    (row.request_id, row.time) = (id.to_owned(), time);
+    (row.uid, row.request_id, row.time) = (format!("uid-{id}-{of}"), id.to_owned(), of);
     row
 }
 
@@ -132,7 +136,8 @@ async fn three(store: &dyn RequestLogStore) {
         one("c", 20, None, "claude", true),
     ];
     let one = |id: &str, number, time, channel: &str, key: &str, success| {
-        let mut row = attempt(id, time);
+        let mut row = attempt(id, if id == "b" { 20 } else { time });
+        row.time = time;
         (row.channel, row.key_id, row.model) = (text(channel), text(key), text("up"));
         (row.number, row.success) = (number, success);
         row
@@ -199,7 +204,7 @@ async fn pages_are_bounded(store: &dyn RequestLogStore) {
     assert!(rows(10, usize::MAX).await.is_empty());
 }
 
-async fn calls_are_requests_with_different_ids(store: &dyn RequestLogStore) {
+async fn calls_are_requests_whatever_their_ids(store: &dyn RequestLogStore) {
     let one = |principal: &str, id: &str, time| {
         let mut row = request(id, time);
         row.principal = text(principal);
@@ -223,9 +228,40 @@ async fn calls_are_requests_with_different_ids(store: &dyn RequestLogStore) {
     let expected = |all: &[(&str, u64)]| {
         all.iter().map(|(principal, calls)| ((*principal).to_owned(), *calls)).collect::<Vec<_>>()
     };
-    assert_eq!(calls(None).await, expected(&[("c", 3), ("a", 2), ("b", 1)]));
+    assert_eq!(calls(None).await, expected(&[("a", 3), ("c", 3), ("b", 1)]));
     assert_eq!(calls(Some(7)).await, expected(&[("c", 3), ("a", 1)]));
     assert_eq!(calls(Some(10)).await, []);
+}
+
+/// A caller that calls all of its requests `1`, and another one that does so too.
+async fn ids_of_callers_join_nothing(store: &dyn RequestLogStore) {
+    let tried = |time, channel: &str| {
+        let mut row = attempt("1", time);
+        row.channel = text(channel);
+        row
+    };
+    let requests = vec![request("1", 1), request("1", 2), request("1", 3)];
+    write(store, requests, vec![tried(1, "a"), tried(2, "b"), tried(3, "b")]).await;
+    let times = async |query: LogQuery| {
+        let page = store.requests(&query).await.unwrap();
+        page.rows.iter().map(|row| row.time).collect::<Vec<_>>()
+    };
+    assert_eq!(times(LogQuery { channel: text("a"), ..LogQuery::default() }).await, [1]);
+    assert_eq!(times(LogQuery { request_id: text("1"), ..LogQuery::default() }).await, [3, 2, 1]);
+}
+
+/// A commit whose answer was lost; the second time there are others in the batch too.
+async fn what_comes_again_is_left_out(store: &dyn RequestLogStore) {
+    let second = |mut row: AttemptRow| {
+        row.number = 2;
+        row
+    };
+    write(store, vec![request("a", 1)], vec![attempt("a", 1)]).await;
+    let attempts = vec![attempt("a", 1), second(attempt("a", 1))];
+    write(store, vec![request("a", 1), request("b", 2)], attempts.clone()).await;
+    write(store, vec![request("b", 2)], attempts).await;
+    assert_eq!(store.requests(&LogQuery::default()).await.unwrap().total, 2);
+    assert_eq!(store.attempts(&LogQuery::default()).await.unwrap().total, 2);
 }
 
 async fn the_oldest_are_forgotten_step_by_step(store: &dyn RequestLogStore) {
@@ -282,10 +318,14 @@ async fn texts_are_no_statements(store: &dyn RequestLogStore) {
 /// Rows and questions by chance; the store in memory is simple enough to be believed.
 async fn answers_are_those_of_memory(store: &dyn RequestLogStore) {
     let memory = MemoryRequestLog::new();
-    let mut rng = fastrand::Rng::with_seed(5);
+    let (mut rng, mut numbers) = (fastrand::Rng::with_seed(5), 1..);
     for _ in 0..20 {
-        let requests: Vec<_> = (0..rng.usize(..20)).map(|_| any_request(&mut rng)).collect();
-        let attempts: Vec<_> = (0..rng.usize(..30)).map(|_| any_attempt(&mut rng)).collect();
+        let requests =
+            (0..rng.usize(..20)).zip(&mut numbers).map(|(_, n)| any_request(&mut rng, n));
+        let requests: Vec<_> = requests.collect();
+        let attempts =
+            (0..rng.usize(..30)).zip(&mut numbers).map(|(_, n)| any_attempt(&mut rng, n));
+        let attempts: Vec<_> = attempts.collect();
         write(&memory, requests.clone(), attempts.clone()).await;
         write(store, requests, attempts).await;
         if rng.u8(..4) == 0 {
@@ -305,7 +345,7 @@ async fn answers_are_those_of_memory(store: &dyn RequestLogStore) {
 
 fn numbered(n: u64) -> RequestRow {
     let mut row = full_request();
-    row.request_id = n.to_string();
+    (row.uid, row.request_id) = (format!("uid-{n}"), n.to_string());
     row
 }
 
@@ -313,16 +353,19 @@ fn any_name(rng: &mut fastrand::Rng) -> Option<String> {
     rng.choice([None, Some("a"), Some("b"), Some("c")]).unwrap().map(str::to_owned)
 }
 
-fn any_request(rng: &mut fastrand::Rng) -> RequestRow {
+fn any_request(rng: &mut fastrand::Rng, number: u32) -> RequestRow {
     let mut row = request(&rng.u8(..20).to_string(), rng.u64(..100));
+    row.uid = number.to_string();
     (row.principal, row.model, row.success) = (any_name(rng), any_name(rng), rng.bool());
     (row.status, row.input_tokens) = (Some(rng.u16(200..600)), Some(rng.u64(..1000)));
     row.fault = any_name(rng).map(Cow::Owned);
     row
 }
 
-fn any_attempt(rng: &mut fastrand::Rng) -> AttemptRow {
+/// Of a request before it, if it is not an attempt's number.
+fn any_attempt(rng: &mut fastrand::Rng, number: u32) -> AttemptRow {
     let mut row = attempt(&rng.u8(..20).to_string(), rng.u64(..100));
+    (row.uid, row.number) = (rng.u32(..number).to_string(), number);
     (row.principal, row.model, row.success) = (any_name(rng), any_name(rng), rng.bool());
     (row.channel, row.key_id) = (any_name(rng), any_name(rng));
     row

@@ -21,11 +21,17 @@ in_sql!(
     a_lost_table_is_an_error,
 );
 
+/// A request whose uid is a number.
+fn one(uid: u64) -> LogBatch {
+    let mut row = RequestRow::default();
+    row.uid = uid.to_string();
+    LogBatch { requests: vec![row], ..LogBatch::default() }
+}
+
 async fn opens_twice(place: Place) {
     for n in 1..=3 {
         let store = place.store().await;
-        let batch = LogBatch { requests: vec![RequestRow::default()], ..LogBatch::default() };
-        store.append(Arc::new(batch)).await.unwrap();
+        store.append(Arc::new(one(n))).await.unwrap();
         assert_eq!(store.requests(&LogQuery::default()).await.unwrap().total, n);
     }
 }
@@ -37,11 +43,11 @@ async fn comes_from_every_version(place: Place) {
         if version == 1 {
             place
                 .run(
-                    "INSERT INTO gateway_requests (request_id, time, method, path, success, ending, \
+                    "INSERT INTO gateway_requests (uid, request_id, time, method, path, success, ending, \
                      attempts, total_ms, bytes_in, bytes_out) \
-                     VALUES ('r-1', 7, 'POST', '/v1/messages', TRUE, 'whole', 1, 5, 10, 20); \
-                     INSERT INTO gateway_attempts (request_id, number, time, key_id, success) \
-                     VALUES ('r-1', 1, 7, 'key_sha256_00000000', TRUE)",
+                     VALUES ('u-1', 'r-1', 7, 'POST', '/v1/messages', TRUE, 'whole', 1, 5, 10, 20); \
+                     INSERT INTO gateway_attempts (uid, request_id, number, time, key_id, success) \
+                     VALUES ('u-1', 'r-1', 1, 7, 'key_sha256_00000000', TRUE)",
                 )
                 .await;
         }
@@ -81,8 +87,8 @@ async fn each_version_alone_is_brought_up_to_date() {
             place.made_by(version).await;
             place
                 .run(
-                    "INSERT INTO gateway_attempts (request_id, number, time, success) \
-                     VALUES ('old', 1, 7, FALSE)",
+                    "INSERT INTO gateway_attempts (uid, request_id, number, time, success) \
+                     VALUES ('u-0', 'old', 1, 7, FALSE)",
                 )
                 .await;
             let store = place.store().await;
@@ -137,16 +143,14 @@ async fn a_failed_version_leaves_nothing(place: Place) {
 async fn many_open_at_once(place: Place) {
     let url: Arc<str> = place.url().into();
     let opened: Vec<_> = (0..8)
-        .map(|_| {
+        .map(|n| {
             let url = Arc::clone(&url);
             // Threads of their own, as processes have.
             std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 runtime.unwrap().block_on(async {
                     let (store, _) = SqlStore::open(&url).await?;
-                    let requests = vec![RequestRow::default()];
-                    let batch = LogBatch { requests, ..LogBatch::default() };
-                    Ok::<_, OpenError>(store.append(Arc::new(batch)).await.is_ok())
+                    Ok::<_, OpenError>(store.append(Arc::new(one(n))).await.is_ok())
                 })
             })
         })
@@ -189,8 +193,7 @@ async fn the_file_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::sqlite();
     let store = place.store().await;
-    let requests = vec![RequestRow::default()];
-    store.append(Arc::new(LogBatch { requests, ..LogBatch::default() })).await.unwrap();
+    store.append(Arc::new(one(1))).await.unwrap();
     let url = place.url();
     let file = std::path::Path::new(url.strip_prefix("sqlite:").unwrap());
     let directory = file.parent().unwrap();
@@ -221,9 +224,7 @@ async fn a_database_in_memory_is_one() {
     let (store, worker) = SqlStore::open("sqlite::memory:").await.unwrap();
     let (other, _worker) = SqlStore::open("sqlite::memory:").await.unwrap();
     let worker = tokio::spawn(worker.run());
-    let batch = LogBatch { requests: vec![RequestRow::default()], ..LogBatch::default() };
-    let batch = Arc::new(batch);
-    let writers = (0..8).map(|_| tokio::spawn(store.append(Arc::clone(&batch))));
+    let writers = (0..8).map(|n| tokio::spawn(store.append(Arc::new(one(n)))));
     for writer in writers.collect::<Vec<_>>() {
         writer.await.unwrap().unwrap();
     }

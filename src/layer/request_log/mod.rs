@@ -70,6 +70,7 @@
 //! As those of [`record`](crate::record): nothing is held back, dropping is an end like any other,
 //! errors are those of the inner service. Those of the store are the worker's alone.
 
+mod ids;
 mod layer;
 mod log;
 mod rows;

@@ -13,20 +13,21 @@ use crate::record::{CapturedBody, Record};
 use crate::redact::{self, Limits};
 use crate::store::{AttemptRow, BodyText, LogBatch, RequestRow};
 
-/// Adds the rows of a request that has ended.
-pub(super) fn add(batch: &mut LogBatch, ended: &Ended, prices: &PriceTable) {
+/// Adds the rows of a request that has ended; `uid` is no other's.
+pub(super) fn add(batch: &mut LogBatch, uid: String, ended: &Ended, prices: &PriceTable) {
     let record = &*ended.record;
-    let request = request(record, prices);
+    let request = request(uid, record, prices);
     let attempts = record.attempts.iter().zip(1..);
     batch.attempts.extend(attempts.map(|(one, number)| attempt(&request, one, number, ended)));
     batch.requests.push(request);
 }
 
-fn request(record: &Record, prices: &PriceTable) -> RequestRow {
+fn request(uid: String, record: &Record, prices: &PriceTable) -> RequestRow {
     let begun = &record.begun;
     let usage = record.usage.as_ref();
     RequestRow {
         id: 0,
+        uid,
         request_id: begun.request_id.to_string(),
         time: millis(begun.started),
         principal: record.principal.as_ref().map(Principal::id).map(str::to_owned),
@@ -60,6 +61,7 @@ fn request(record: &Record, prices: &PriceTable) -> RequestRow {
 fn attempt(request: &RequestRow, attempt: &Attempt, number: u32, ended: &Ended) -> AttemptRow {
     AttemptRow {
         id: 0,
+        uid: request.uid.clone(),
         request_id: request.request_id.clone(),
         number,
         time: began(attempt.started.map(Instant::from_std), ended).unwrap_or(request.time),

@@ -404,9 +404,9 @@ fn what_finds_no_place_was_never_queued() {
 #[tokio::test(start_paused = true)]
 async fn old_rows_are_forgotten_step_by_step() {
     let store = Fickle::default();
-    let row = |time| {
+    let row = |time: u64| {
         let mut row = RequestRow::default();
-        row.time = time;
+        (row.uid, row.time) = (time.to_string(), time);
         row
     };
     let day = 24 * 60 * 60 * 1000;

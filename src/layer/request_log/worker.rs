@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::ids::Ids;
 use super::log::{Counts, Ended};
 use super::rows;
 use crate::pricing::PriceTable;
@@ -50,6 +51,7 @@ pub struct RequestLogWorker {
     store: Arc<dyn RequestLogStore>,
     queue: mpsc::Receiver<Ended>,
     counts: Arc<Counts>,
+    ids: Ids,
     prices: PriceTable,
     retention: Option<Duration>,
     clock: Clock,
@@ -62,7 +64,8 @@ impl RequestLogWorker {
         counts: Arc<Counts>,
     ) -> Self {
         let (prices, clock) = (PriceTable::default(), Clock::system());
-        Self { store, queue, counts, prices, retention: Some(DEFAULT_RETENTION), clock }
+        let (ids, retention) = (Ids::new(), Some(DEFAULT_RETENTION));
+        Self { store, queue, counts, ids, prices, retention, clock }
     }
 
     /// What tokens cost. Default: the small table of [`PriceTable::default`].
@@ -153,7 +156,7 @@ impl RequestLogWorker {
         }
     }
 
-    async fn write(&self, ended: &mut Vec<Ended>, closing: &mut Closing) {
+    async fn write(&mut self, ended: &mut Vec<Ended>, closing: &mut Closing) {
         let requests = ended.len();
         let batch = Arc::new(self.batch(ended).await);
         let mut wait = FIRST_RETRY;
@@ -174,10 +177,10 @@ impl RequestLogWorker {
         tracing::warn!(requests, "the request log does not take these requests");
     }
 
-    async fn batch(&self, ended: &mut Vec<Ended>) -> LogBatch {
+    async fn batch(&mut self, ended: &mut Vec<Ended>) -> LogBatch {
         let mut batch = LogBatch::default();
         for one in ended.drain(..) {
-            rows::add(&mut batch, &one, &self.prices);
+            rows::add(&mut batch, self.ids.next(), &one, &self.prices);
             let bytes = one.bytes();
             self.counts.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             if bytes > 0 {

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -41,7 +41,48 @@ struct Rows {
 /// Rows in the order in which they came.
 struct Numbered<R> {
     rows: VecDeque<R>,
+    /// Of the rows: what comes again is left out.
+    names: HashSet<(String, u32)>,
     last_id: u64,
+}
+
+/// What rows of both kinds have.
+trait Row: Clone {
+    /// Under which it is there but once.
+    fn name(&self) -> (String, u32);
+
+    /// What is older is less.
+    fn age(&self) -> (u64, u64);
+
+    fn set_id(&mut self, id: u64);
+}
+
+impl Row for RequestRow {
+    fn name(&self) -> (String, u32) {
+        (self.uid.clone(), 0)
+    }
+
+    fn age(&self) -> (u64, u64) {
+        (self.time, self.id)
+    }
+
+    fn set_id(&mut self, id: u64) {
+        self.id = id;
+    }
+}
+
+impl Row for AttemptRow {
+    fn name(&self) -> (String, u32) {
+        (self.uid.clone(), self.number)
+    }
+
+    fn age(&self) -> (u64, u64) {
+        (self.time, self.id)
+    }
+
+    fn set_id(&mut self, id: u64) {
+        self.id = id;
+    }
 }
 
 impl MemoryRequestLog {
@@ -75,8 +116,8 @@ impl RequestLogStore for MemoryRequestLog {
     fn append(&self, batch: Arc<LogBatch>) -> StoreFuture<()> {
         let mut rows = self.lock();
         let max = rows.max;
-        rows.requests.append(&batch.requests, max, |row, id| RequestRow { id, ..row });
-        rows.attempts.append(&batch.attempts, max, |row, id| AttemptRow { id, ..row });
+        rows.requests.append(&batch.requests, max);
+        rows.attempts.append(&batch.attempts, max);
         ready(())
     }
 
@@ -84,45 +125,45 @@ impl RequestLogStore for MemoryRequestLog {
         let rows = self.lock();
         let of_attempts = query.asks_for_attempts().then(|| {
             let attempts = rows.attempts.rows.iter().filter(|row| query.is_of(row));
-            attempts.map(|row| row.request_id.as_str()).collect::<HashSet<_>>()
+            attempts.map(|row| row.uid.as_str()).collect::<HashSet<_>>()
         });
         let chosen = rows.requests.rows.iter().filter(|row| {
-            let tried = |ids: &HashSet<_>| ids.contains(row.request_id.as_str());
+            let tried = |ids: &HashSet<_>| ids.contains(row.uid.as_str());
             query.admits_request(row) && of_attempts.as_ref().is_none_or(tried)
         });
-        ready(page(chosen.collect(), query, |row| (row.time, row.id)))
+        ready(page(chosen.collect(), query))
     }
 
     fn attempts(&self, query: &LogQuery) -> StoreFuture<Page<AttemptRow>> {
         let rows = self.lock();
         let chosen = rows.attempts.rows.iter().filter(|row| query.admits_attempt(row));
-        ready(page(chosen.collect(), query, |row| (row.time, row.id)))
+        ready(page(chosen.collect(), query))
     }
 
     fn calls(&self, from: Option<u64>) -> StoreFuture<Vec<PrincipalCalls>> {
         let rows = self.lock();
-        let mut ids: HashMap<&str, HashSet<&str>> = HashMap::new();
-        for row in rows.requests.rows.iter().filter(|row| from.is_none_or(|from| from <= row.time))
-        {
+        let mut calls: BTreeMap<&str, u64> = BTreeMap::new();
+        let wanted = |row: &&RequestRow| from.is_none_or(|from| from <= row.time);
+        for row in rows.requests.rows.iter().filter(wanted) {
             if let Some(principal) = &row.principal {
-                ids.entry(principal).or_default().insert(&row.request_id);
+                *calls.entry(principal).or_default() += 1;
             }
         }
-        let calls = |(principal, ids): (&str, HashSet<_>)| PrincipalCalls {
+        let of = |(principal, calls): (&str, u64)| PrincipalCalls {
             principal: principal.to_owned(),
-            calls: ids.len() as u64,
+            calls,
         };
-        let mut all: Vec<_> = ids.into_iter().map(calls).collect();
-        all.sort_by(|a, b| b.calls.cmp(&a.calls).then_with(|| a.principal.cmp(&b.principal)));
+        let mut all: Vec<_> = calls.into_iter().map(of).collect();
+        // Among equals, the names stay in their order.
+        all.sort_by_key(|one| std::cmp::Reverse(one.calls));
         all.truncate(MAX_PRINCIPALS);
         ready(all)
     }
 
     fn purge(&self, before: u64, most: usize) -> StoreFuture<u64> {
         let mut rows = self.lock();
-        let requests = forget(&mut rows.requests.rows, before, most, |row| (row.time, row.id));
-        let attempts = forget(&mut rows.attempts.rows, before, most, |row| (row.time, row.id));
-        ready(requests + attempts)
+        let requests = rows.requests.forget(before, most);
+        ready(requests + rows.attempts.forget(before, most))
     }
 }
 
@@ -136,19 +177,35 @@ impl fmt::Debug for MemoryRequestLog {
     }
 }
 
-impl<R: Clone> Numbered<R> {
-    fn append(&mut self, rows: &[R], max: usize, number: impl Fn(R, u64) -> R) {
+impl<R: Row> Numbered<R> {
+    fn append(&mut self, rows: &[R], max: usize) {
         for row in rows {
-            self.last_id += 1;
-            self.rows.push_back(number(row.clone(), self.last_id));
+            if self.names.insert(row.name()) {
+                self.last_id += 1;
+                let mut row = row.clone();
+                row.set_id(self.last_id);
+                self.rows.push_back(row);
+            }
         }
-        self.rows.drain(..self.rows.len().saturating_sub(max));
+        for row in self.rows.drain(..self.rows.len().saturating_sub(max)) {
+            self.names.remove(&row.name());
+        }
+    }
+
+    fn forget(&mut self, before: u64, most: usize) -> u64 {
+        let mut old: Vec<_> = self.rows.iter().map(R::age).filter(|age| age.0 < before).collect();
+        old.sort_unstable();
+        old.truncate(most);
+        let Some(last) = old.last() else { return 0 };
+        let names = &mut self.names;
+        self.rows.retain(|row| row.age() > *last || !names.remove(&row.name()));
+        old.len() as u64
     }
 }
 
 impl<R> Default for Numbered<R> {
     fn default() -> Self {
-        Self { rows: VecDeque::new(), last_id: 0 }
+        Self { rows: VecDeque::new(), names: HashSet::new(), last_id: 0 }
     }
 }
 
@@ -157,30 +214,12 @@ fn ready<T: Send + 'static>(value: T) -> StoreFuture<T> {
 }
 
 /// Rows are kept as they ended, and shown as they began: the newest by time, then by number.
-fn page<R: Clone>(
-    mut chosen: Vec<&R>,
-    query: &LogQuery,
-    age: impl Fn(&R) -> (u64, u64),
-) -> Page<R> {
-    chosen.sort_by_key(|row| std::cmp::Reverse(age(row)));
+fn page<R: Row>(mut chosen: Vec<&R>, query: &LogQuery) -> Page<R> {
+    chosen.sort_by_key(|row| std::cmp::Reverse(row.age()));
     let total = chosen.len() as u64;
     let on_page = query.page();
     let rows = chosen.into_iter().skip(on_page.start).take(on_page.len()).cloned().collect();
     Page { rows, total }
-}
-
-fn forget<R>(
-    rows: &mut VecDeque<R>,
-    before: u64,
-    most: usize,
-    age: impl Fn(&R) -> (u64, u64),
-) -> u64 {
-    let mut old: Vec<_> = rows.iter().map(&age).filter(|(time, _)| *time < before).collect();
-    old.sort_unstable();
-    old.truncate(most);
-    let Some(last) = old.last() else { return 0 };
-    rows.retain(|row| age(row) > *last);
-    old.len() as u64
 }
 
 #[cfg(test)]
@@ -190,13 +229,16 @@ mod tests {
     #[test]
     fn rows_are_bounded() {
         let log = MemoryRequestLog::max_rows(3);
-        let batch = LogBatch {
-            requests: vec![RequestRow::default(); 5],
-            attempts: vec![AttemptRow::default(); 2],
-        };
-        tokio_test::block_on(log.append(Arc::new(batch))).unwrap();
+        let request = |n: u32| RequestRow { uid: n.to_string(), ..RequestRow::default() };
+        let attempt = |number| AttemptRow { number, ..AttemptRow::default() };
+        let (requests, attempts) = ((0..5).map(request).collect(), (0..2).map(attempt).collect());
+        tokio_test::block_on(log.append(Arc::new(LogBatch { requests, attempts }))).unwrap();
+        let names = |log: &MemoryRequestLog| log.lock().requests.names.len();
+        assert_eq!(names(&log), 3);
         assert_eq!(format!("{log:?}"), "MemoryRequestLog { requests: 3, attempts: 2, .. }");
         let page = tokio_test::block_on(log.requests(&LogQuery::default())).unwrap();
         assert_eq!(page.rows.iter().map(|row| row.id).collect::<Vec<_>>(), [5, 4, 3]);
+        tokio_test::block_on(log.purge(1, 2)).unwrap();
+        assert_eq!(names(&log), 1);
     }
 }

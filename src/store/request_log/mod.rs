@@ -21,20 +21,22 @@ pub const MAX_PRINCIPALS: usize = 1000;
 /// batch before it comes with the next; readers are whoever shows the log. A future that is dropped
 /// leaves all of its batch behind or nothing.
 pub trait RequestLogStore: Send + Sync + 'static {
-    /// Keeps the rows of a batch, all or none, and numbers them. A batch that fails may come again:
-    /// where it had arrived and only the answer was lost, its rows stand twice.
+    /// Keeps the rows of a batch, all or none, and numbers them. A batch that fails may come again,
+    /// also where it had arrived and only the answer was lost: a request whose
+    /// [`uid`](RequestRow::uid) is there already, and an attempt whose uid and number are, is left
+    /// out.
     fn append(&self, batch: Arc<LogBatch>) -> StoreFuture<()>;
 
     /// Requests, the newest first. [`LogQuery::model`] is the one that was asked for;
     /// [`LogQuery::key_id`] and [`LogQuery::channel`] hold for a request one of whose attempts, found
-    /// by the request's id, had both.
+    /// by its [`uid`](AttemptRow::uid), had both.
     fn requests(&self, query: &LogQuery) -> StoreFuture<Page<RequestRow>>;
 
     /// Attempts, the newest first. [`LogQuery::model`] is the one that the upstream was asked for.
     fn attempts(&self, query: &LogQuery) -> StoreFuture<Page<AttemptRow>>;
 
-    /// How many requests each principal made since `from` (unix ms), told apart by their ids; those
-    /// who made most first, at most [`MAX_PRINCIPALS`]. Requests of nobody are not counted.
+    /// How many requests each principal made since `from` (unix ms); those who made most first,
+    /// at most [`MAX_PRINCIPALS`]. Requests of nobody are not counted.
     fn calls(&self, from: Option<u64>) -> StoreFuture<Vec<PrincipalCalls>>;
 
     /// Forgets rows from before `before` (unix ms), the oldest first: at most `most` requests and as

@@ -35,7 +35,7 @@ pub struct LogQuery {
     pub channel: Option<String>,
     /// Whether it went well.
     pub success: Option<bool>,
-    /// Which request.
+    /// Which request, by its [`request_id`](RequestRow::request_id).
     pub request_id: Option<String>,
     /// Rows of the page: 1 to [`MAX_PAGE`], what is beyond counts as the nearest. Default
     /// [`DEFAULT_PAGE`].
@@ -120,6 +120,6 @@ pub struct Page<R> {
 pub struct PrincipalCalls {
     /// Who.
     pub principal: String,
-    /// Requests with different ids.
+    /// Requests of it.
     pub calls: u64,
 }

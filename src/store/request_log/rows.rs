@@ -12,6 +12,9 @@ use serde::Serialize;
 pub struct RequestRow {
     /// Given by the store; grows with every row.
     pub id: u64,
+    /// No other request has it, whichever process wrote it; its attempts have it too. Whoever fills
+    /// the row makes it.
+    pub uid: String,
     /// The id that logs, events and spans name too. Where the caller brought it, it may repeat.
     pub request_id: String,
     /// When it arrived, unix ms.
@@ -77,7 +80,9 @@ pub struct RequestRow {
 pub struct AttemptRow {
     /// Given by the store; grows with every row.
     pub id: u64,
-    /// Of the request that it was made for.
+    /// [`RequestRow::uid`] of the request that it was made for.
+    pub uid: String,
+    /// [`RequestRow::request_id`] of it.
     pub request_id: String,
     /// Which attempt of its request; 1 for the first.
     pub number: u32,

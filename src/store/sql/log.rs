@@ -14,6 +14,9 @@ use crate::store::{
 /// Rows of one INSERT: SQLite binds at most 32,766 values, PostgreSQL 65,535.
 const ROWS_PER_INSERT: usize = 500;
 
+/// What becomes of rows that are there already.
+const LEFT_OUT: &str = " ON CONFLICT DO NOTHING";
+
 impl RequestLogStore for SqlStore {
     fn append(&self, batch: Arc<LogBatch>) -> StoreFuture<()> {
         let database = self.database().clone();
@@ -48,7 +51,7 @@ impl RequestLogStore for SqlStore {
         let database = self.database().clone();
         Box::pin(async move {
             let statement = Statement::new(
-                "SELECT principal, COUNT(DISTINCT request_id) AS calls FROM gateway_requests \
+                "SELECT principal, COUNT(*) AS calls FROM gateway_requests \
                  WHERE principal IS NOT NULL AND time >= ",
             )
             .int(from.unwrap_or_default())
@@ -121,8 +124,8 @@ fn requests<'a>(statement: Statement<'a>, query: &'a LogQuery) -> Statement<'a> 
     }
     // Not EXISTS: with it, SQLite 3.51 leaves out too few rows for an OFFSET where one has several
     // matches.
-    let statement = statement
-        .sql(" AND r.request_id IN (SELECT a.request_id FROM gateway_attempts AS a WHERE TRUE");
+    let statement =
+        statement.sql(" AND r.uid IN (SELECT a.uid FROM gateway_attempts AS a WHERE TRUE");
     let statement = equal(statement, " AND a.key_id = ", &query.key_id);
     equal(statement, " AND a.channel = ", &query.channel).sql(")")
 }
@@ -145,7 +148,7 @@ fn equal<'a>(
 
 fn insert_requests(rows: &[RequestRow]) -> Statement<'_> {
     Statement::varying(
-        "INSERT INTO gateway_requests (request_id, time, principal, method, path, \
+        "INSERT INTO gateway_requests (uid, request_id, time, principal, method, path, \
          client_protocol, operation, model, status, success, fault, ending, attempts, headers_ms, \
          first_event_ms, total_ms, bytes_in, bytes_out, input_tokens, cache_read_tokens, \
          cache_write_tokens, output_tokens, reasoning_tokens, cost_nanos, error, request_body, \
@@ -153,6 +156,7 @@ fn insert_requests(rows: &[RequestRow]) -> Statement<'_> {
     )
     .rows(rows, |statement, row| {
         statement
+            .text(row.uid.as_str())
             .text(row.request_id.as_str())
             .int(row.time)
             .text(row.principal.as_deref())
@@ -181,11 +185,13 @@ fn insert_requests(rows: &[RequestRow]) -> Statement<'_> {
             .text(row.request_body.as_ref().map(|body| body.0.as_str()))
             .text(row.response_body.as_ref().map(|body| body.0.as_str()))
     })
+    .sql(LEFT_OUT)
 }
 
 fn read_request(row: &dyn Columns) -> sqlx::Result<RequestRow> {
     Ok(RequestRow {
         id: row.count("id")?,
+        uid: row.string("uid")?,
         request_id: row.string("request_id")?,
         time: row.count("time")?,
         principal: row.text("principal")?,
@@ -218,11 +224,12 @@ fn read_request(row: &dyn Columns) -> sqlx::Result<RequestRow> {
 
 fn insert_attempts(rows: &[AttemptRow]) -> Statement<'_> {
     Statement::varying(
-        "INSERT INTO gateway_attempts (request_id, number, time, principal, channel, key_id, \
+        "INSERT INTO gateway_attempts (uid, request_id, number, time, principal, channel, key_id, \
          key_masked, upstream_protocol, model, status, success, fault, outrun, duration_ms) VALUES ",
     )
     .rows(rows, |statement, row| {
         statement
+            .text(row.uid.as_str())
             .text(row.request_id.as_str())
             .int(u64::from(row.number))
             .int(row.time)
@@ -238,11 +245,13 @@ fn insert_attempts(rows: &[AttemptRow]) -> Statement<'_> {
             .flag(row.outrun)
             .int(row.duration_ms)
     })
+    .sql(LEFT_OUT)
 }
 
 fn read_attempt(row: &dyn Columns) -> sqlx::Result<AttemptRow> {
     Ok(AttemptRow {
         id: row.count("id")?,
+        uid: row.string("uid")?,
         request_id: row.string("request_id")?,
         number: row.count("number")?,
         time: row.count("time")?,

@@ -1,6 +1,8 @@
 -- One row for each request, and one for each of its calls to upstreams. Times are unix ms.
+-- The uid of a request is ours and joins the two; request_id may be the caller's, and repeat.
 CREATE TABLE gateway_requests (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
+    uid TEXT NOT NULL UNIQUE,
     request_id TEXT NOT NULL,
     time BIGINT NOT NULL,
     principal TEXT,
@@ -32,6 +34,7 @@ CREATE TABLE gateway_requests (
 
 CREATE TABLE gateway_attempts (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
+    uid TEXT NOT NULL,
     request_id TEXT NOT NULL,
     number BIGINT NOT NULL,
     time BIGINT NOT NULL,
@@ -45,5 +48,6 @@ CREATE TABLE gateway_attempts (
     success BOOLEAN NOT NULL,
     fault TEXT,
     outrun BOOLEAN NOT NULL DEFAULT FALSE,
-    duration_ms BIGINT
+    duration_ms BIGINT,
+    UNIQUE (uid, number)
 );
