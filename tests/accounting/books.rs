@@ -32,7 +32,7 @@ struct One {
 }
 
 impl Books {
-    fn count(&mut self, name: impl Into<String>, count: u64) {
+    pub(crate) fn count(&mut self, name: impl Into<String>, count: u64) {
         if count > 0 {
             *self.0.entry(name.into()).or_default() += count;
         }
@@ -76,6 +76,22 @@ impl Books {
             self.group(&format!("principal {name}"), one);
         }
         self.add_calls(ask, entry, calls);
+        self.add_rows(ask, entry, calls);
+    }
+
+    /// The rows of the request log: one for each request, one for each attempt.
+    fn add_rows(&mut self, ask: &Ask, entry: &Entry, calls: &[Call]) {
+        self.count("rows of requests: all", 1);
+        self.count("rows of requests: successes", entry.succeeded.into());
+        if let Some(principal) = &entry.principal {
+            self.count(format!("rows of requests: {principal}"), 1);
+        }
+        let refused = u64::from(ask.is_refused_at_a_channel());
+        self.count("rows of attempts: all", calls.len() as u64 + refused);
+        if let Some(last) = calls.last().filter(|_| !entry.failed && !entry.cancelled) {
+            let channel = channel_of(&last.key);
+            self.count(format!("rows of attempts: successes of {channel}"), 1);
+        }
     }
 
     /// Each call to a vendor is charged to its channel and to its key; the last one of them gave

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::serve::ListenerExt;
 use http::HeaderMap;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tower::ServiceBuilder;
@@ -16,10 +17,12 @@ use tower_llm_gateway::layer::api_key_auth::StaticKeys;
 use tower_llm_gateway::layer::channel::{Channel, Channels, Policy, Strategy};
 use tower_llm_gateway::layer::key_pool::{Cooldown, KeyPool, KeyPools, Settings};
 use tower_llm_gateway::layer::limit::Concurrency;
+use tower_llm_gateway::layer::request_log::RequestLog;
 use tower_llm_gateway::layer::stats::Stats;
 use tower_llm_gateway::pricing::PriceTable;
 use tower_llm_gateway::protocol::Protocol;
 use tower_llm_gateway::record::{Begun, Record, RecordLayer, Sink};
+use tower_llm_gateway::store::SqlStore;
 use tower_llm_gateway::upstream::HttpUpstreamBuilder;
 use tower_llm_gateway::{
     ApiKeyAuthLayer, CatchErrorLayer, ChannelLayer, FailoverLayer, FirstEventLayer,
@@ -34,6 +37,9 @@ use crate::vendor::{Ledger, OVER_LIMIT, Vendor};
 /// What is waited for comes long before.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Requests that may wait for the writer of rows: a busy machine must lose none.
+const CAPACITY: usize = 1 << 17;
+
 /// A key that was refused is tried again so soon, so that there are many refusals.
 const COOLDOWN: Duration = Duration::from_millis(20);
 
@@ -47,7 +53,7 @@ const CHANNELS: [(&str, Vendor, &[&str]); 3] = [
     (FAILING, Vendor::Fails, &["good"]),
 ];
 
-type Sinks = (Stats, Arc<Records>);
+type Sinks = (Stats, Arc<Records>, RequestLog);
 
 /// Every record, by the number of its ticket.
 #[derive(Debug, Default)]
@@ -70,14 +76,23 @@ impl Sink for Records {
 
 pub(crate) struct Gateway {
     pub(crate) stats: Stats,
+    /// The rows of the request log, in SQLite.
+    pub(crate) store: SqlStore,
     records: Arc<Records>,
+    log: RequestLog,
     urls: HashMap<Protocol, String>,
     _running: JoinSet<io::Result<()>>,
+    _directory: TempDir,
 }
 
-/// The name of a channel, and how a key of it begins.
-pub(crate) fn channel_id(protocol: Protocol, name: &str) -> String {
+/// The name of a channel.
+fn channel_id(protocol: Protocol, name: &str) -> String {
     format!("{protocol}-{name}")
+}
+
+pub(crate) fn all_channels() -> impl Iterator<Item = String> {
+    let of = |protocol| CHANNELS.iter().map(move |(name, ..)| channel_id(protocol, name));
+    Protocol::ALL.into_iter().flat_map(of)
 }
 
 fn vendor_key(channel: &str, kind: &str) -> String {
@@ -98,7 +113,15 @@ impl Gateway {
         }
         let (stats, records) = (Stats::new(), Arc::<Records>::default());
         stats.set_prices(PriceTable::empty().with_json(PRICES).unwrap());
-        let layer = RecordLayer::new((stats.clone(), records.clone()));
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("requests.db").display());
+        let (store, _) = SqlStore::open(&url).await.unwrap();
+        let (log, worker) = RequestLog::with_capacity(store.clone(), CAPACITY);
+        running.spawn(async {
+            worker.run().await;
+            Ok(())
+        });
+        let layer = RecordLayer::new((stats.clone(), records.clone(), log.clone()));
         let mut urls = HashMap::new();
         for protocol in Protocol::ALL {
             let app = stack(layer.clone(), protocol, &vendors);
@@ -107,7 +130,7 @@ impl Gateway {
             let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
             running.spawn(async { axum::serve(listener, app).await });
         }
-        Self { stats, records, urls, _running: running }
+        Self { stats, store, records, log, urls, _running: running, _directory: directory }
     }
 
     pub(crate) fn urls(&self) -> HashMap<Protocol, String> {
@@ -128,6 +151,15 @@ impl Gateway {
         let rest = tokio::time::timeout(LIMIT, rest).await;
         let left = (self.stats.snapshot().in_flight, ledger.open());
         assert!(rest.is_ok(), "(here, at vendors) still under way: {left:?}");
+        let requests = self.stats.snapshot().totals.requests;
+        let written = async {
+            while self.log.written() + self.log.failed() + self.log.dropped() < requests {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let written = tokio::time::timeout(LIMIT, written).await;
+        assert!(written.is_ok(), "rows still wait: {:?}", self.log);
+        assert_eq!((self.log.failed(), self.log.dropped()), (0, 0), "rows were lost");
     }
 }
 

@@ -14,6 +14,7 @@ mod books;
 mod caller;
 mod entry;
 mod gateway;
+mod rows;
 mod tokens;
 mod vendor;
 
@@ -68,7 +69,8 @@ async fn run(count: u64) {
         wrong.extend(entry::differences(ask, &entry, records.get(&ask.ticket)));
         expected.add(ask, &entry, &calls);
     }
-    let counted = Books::of(&gateway.stats.snapshot());
+    let mut counted = Books::of(&gateway.stats.snapshot());
+    rows::count(&gateway.store, &mut counted).await;
     let (table, rows) = expected.compare(&counted);
     println!("{table}");
     println!("{count} requests in {:.1} s, {rows} numbers compared", began.elapsed().as_secs_f64());
