@@ -167,9 +167,8 @@ pub(crate) fn userinfo(text: &str, at: usize) -> Option<Range<usize>> {
     }
     let start = at + 3;
     let rest = &bytes[start..bytes.len().min(start + MAX_USERINFO)];
-    let url = rest.iter().position(|byte| is_no_url(*byte)).unwrap_or(rest.len());
-    let slash = rest[..url].iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
-    let authority = &rest[..slash.unwrap_or(url)];
+    let ends = |byte: &u8| is_no_url(*byte) || matches!(byte, b'/' | b'?' | b'#');
+    let authority = &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
     // A password that should have been encoded may hold a slash: what then stands for the port
     // is none.
     let broken = authority.first() != Some(&b'[')
@@ -177,7 +176,8 @@ pub(crate) fn userinfo(text: &str, at: usize) -> Option<Range<usize>> {
             .is_some_and(|colon| !authority[colon + 1..].iter().all(u8::is_ascii_digit));
     let end = match memchr::memrchr(b'@', authority) {
         Some(end) => end,
-        None if broken => memchr::memchr(b'@', &rest[..url])?,
+        None if broken => memchr::memchr(b'@', rest)
+            .filter(|end| !rest[..*end].iter().any(|byte| is_no_url(*byte)))?,
         None => return None,
     };
     Some(start..start + end)
