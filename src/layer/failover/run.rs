@@ -28,6 +28,14 @@ impl Kept {
     }
 }
 
+/// An attempt that failed, and what the caller would get of it.
+#[derive(Debug)]
+struct Failure<R, E> {
+    id: AttemptId,
+    fault: Fault,
+    outcome: Result<R, E>,
+}
+
 /// The books of one request: which attempts were made, how they failed, what may follow.
 #[derive(Debug)]
 pub(super) struct Run<R, E> {
@@ -50,7 +58,7 @@ pub(super) struct Run<R, E> {
     deadline: Option<Instant>,
     last: Option<(AttemptId, Fault)>,
     /// The most telling one. Boxed, as it is large and seldom.
-    failure: Option<Box<(AttemptId, Fault, Result<R, E>)>>,
+    failure: Option<Box<Failure<R, E>>>,
     /// The shortest time that one of the failed upstreams asked for.
     retry_after: Option<Duration>,
 }
@@ -211,8 +219,8 @@ impl<C, E> Run<Response<C>, E> {
         let waits = [self.retry_after, fault.retry_after];
         self.retry_after = waits.into_iter().flatten().min();
         let weight = policy::weight(&fault);
-        if self.failure.as_ref().is_none_or(|known| policy::weight(&known.1) <= weight) {
-            self.failure = Some(Box::new((id, fault, outcome)));
+        if self.failure.as_ref().is_none_or(|known| policy::weight(&known.fault) <= weight) {
+            self.failure = Some(Box::new(Failure { id, fault, outcome }));
         }
     }
 
@@ -265,7 +273,8 @@ impl<C, E> Run<Response<C>, E> {
 
     /// The answer where no further attempt follows.
     pub(super) fn last_answer(&mut self) -> Result<Response<RewriteBody<C>>, E> {
-        if let Some((id, fault, outcome)) = self.failure.take().map(|failure| *failure) {
+        if let Some(failure) = self.failure.take() {
+            let Failure { id, fault, outcome } = *failure;
             // A single refusal says all that there is to say.
             let tells = fault.origin == FaultOrigin::Upstream || self.made.len() == 1;
             // It is about the request, and every upstream was one for which we refused it.
