@@ -1,5 +1,6 @@
 //! Names from outside, bounded.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::protocol::{Operation, Protocol, Route};
@@ -31,6 +32,15 @@ pub(super) fn template(route: Route) -> Option<&'static str> {
     })
 }
 
+/// The name without control characters: they could be anything in a terminal, and one NUL makes
+/// Prometheus refuse a whole page.
+fn printable(name: &str) -> Cow<'_, str> {
+    if name.contains(char::is_control) {
+        return name.replace(char::is_control, "\u{fffd}").into();
+    }
+    name.into()
+}
+
 /// Totals by name, at most so many; the rest is counted together.
 #[derive(Debug)]
 pub(crate) struct Named<T> {
@@ -58,7 +68,8 @@ impl<T: Default> Named<T> {
     }
 
     fn insert(&mut self, name: &str, limit: usize, new: impl FnOnce() -> T) -> &mut T {
-        let name = cut(name, MAX_NAME);
+        let name = printable(name);
+        let name = cut(&name, MAX_NAME);
         if name == OTHER {
             return &mut self.other;
         }
@@ -92,6 +103,15 @@ mod tests {
         let mut entries: Vec<_> = named.iter().map(|(name, count)| (name, *count)).collect();
         entries.sort_unstable();
         assert_eq!(entries, [("a", 2), ("b", 1), (OTHER, 4)]);
+    }
+
+    #[test]
+    fn names_are_printable() {
+        let mut named: Named<u64> = Named::new(9);
+        for name in ["a\0b", "a\nb", "a\u{85}b", "a\u{fffd}b"] {
+            *named.entry(name, true) += 1;
+        }
+        assert_eq!(named.iter().next(), Some(("a\u{fffd}b", &4)));
     }
 
     #[test]
