@@ -26,8 +26,8 @@ pub(super) fn errors(records: &Records) -> MethodRouter {
 pub(super) fn metrics(records: &Records) -> MethodRouter {
     let mut metrics = StatsCollector::new(records.stats.clone());
     if let Some(files) = records.files.clone() {
-        let help = "Lines of the live log that its files could not take";
-        metrics = metrics.counter("live_log_dropped", help, move || files.status().dropped);
+        let help = "Lines of the live log that are not in its files";
+        metrics = metrics.counter("live_log_dropped", help, move || files.status().lost());
     }
     if let Some(requests) = &records.requests {
         let (lost, failed) = (requests.log.clone(), requests.log.clone());

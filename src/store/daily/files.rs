@@ -54,8 +54,8 @@ impl DailyFiles {
         timeout(FLUSH_TIMEOUT, self.ask(Order::Flush)).await?
     }
 
-    /// Removes all daily files and forgets what was counted; lines that come later begin new
-    /// files. Tells how many files there were. Files of other names stay.
+    /// Removes all daily files; lines that come later begin new ones. What was lost stays
+    /// counted. Tells how many files there were. Files of other names stay.
     ///
     /// # Errors
     /// When a file cannot be removed, or the worker is gone.
@@ -101,12 +101,12 @@ impl fmt::Debug for DailyFiles {
     }
 }
 
-/// What has become of the lines, since the start or since they were
-/// [cleared](DailyFiles::clear).
+/// What has become of the lines. What was lost is counted since the start, and never less.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DailyStatus {
-    /// Lines that are in the files.
+    /// Lines that were written, since the start or since the files were
+    /// [cleared](DailyFiles::clear).
     pub written: u64,
     /// Lines that found the queue full, or the worker gone, and those that it left in the queue.
     pub dropped: u64,
@@ -118,6 +118,14 @@ pub struct DailyStatus {
     pub failed: u64,
     /// Why the last attempt to write failed; none once one has succeeded.
     pub error: Option<String>,
+}
+
+impl DailyStatus {
+    /// Lines that are in no file, for whatever reason.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.dropped + self.over_limit + self.too_long + self.failed
+    }
 }
 
 /// What the handles and the worker count together.
@@ -139,6 +147,13 @@ impl Counts {
         if is_first {
             tracing::warn!(%error, "the files of the live log cannot be written");
         }
+    }
+
+    /// There are no lines any more. What was lost stays: who watches it as a counter would take
+    /// less for a new start.
+    pub(super) fn cleared(&self) {
+        let mut status = self.lock();
+        (status.written, status.error) = (0, None);
     }
 
     pub(super) fn succeeded(&self) {

@@ -300,6 +300,8 @@ async fn the_queue_is_bounded_and_its_drops_are_counted() {
     let running = tokio::spawn(worker.run());
     files.flush().await.unwrap();
     assert_eq!(files.status().written, MAX_QUEUED_LINES as u64);
+    assert_eq!(files.clear().await.unwrap(), 1);
+    assert_eq!((files.status().written, files.status().lost()), (0, 5), "a counter stays");
     running.abort();
     running.await.unwrap_err();
     files.write(LogEntry::new(at(NOON), LogLevel::Info, "m"));

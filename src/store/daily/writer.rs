@@ -8,7 +8,7 @@ use std::time::Duration;
 use memchr::memchr_iter;
 
 use super::files::Counts;
-use super::{DailySettings, DailyStatus, EXTENSION, date_of};
+use super::{DailySettings, EXTENSION, date_of};
 use crate::calendar;
 use crate::store::{LogEntry, private};
 
@@ -110,10 +110,10 @@ impl Writer {
         }
     }
 
-    /// Removes all files, and forgets what was counted.
+    /// Removes all files.
     pub(super) fn clear(&mut self) -> io::Result<usize> {
         let removed = self.remove(|_| true);
-        *self.counts.lock() = DailyStatus::default();
+        self.counts.cleared();
         removed
     }
 
