@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
@@ -242,8 +242,13 @@ fn cors_layer(cors: &Cors) -> Option<CorsLayer> {
 /// Whether the host of an origin is this machine; `localhost.example.com` is not.
 fn is_localhost(origin: &HeaderValue) -> bool {
     let uri = origin.to_str().ok().and_then(|origin| origin.parse::<http::Uri>().ok());
-    let host = uri.as_ref().and_then(|uri| uri.host());
-    matches!(host, Some("localhost" | "127.0.0.1" | "[::1]"))
+    uri.as_ref().and_then(|uri| uri.host()).is_some_and(is_this_machine)
+}
+
+/// Whether a host is `localhost` or an address that leads nowhere else.
+pub(crate) fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -251,9 +251,10 @@ impl Settings {
         })
     }
 
-    /// Whether `/api/stats` may be read without a key.
+    /// Whether the routes of `admin` may be asked for without a key: on this machine, and if not
+    /// every page that somebody on it opens could read the answers.
     pub(crate) fn stats_are_open(&self) -> bool {
-        self.host.is_loopback() && self.access_key.is_none()
+        self.host.is_loopback() && self.access_key.is_none() && self.cors != Cors::Any
     }
 
     /// One key without the other is a mistake that the network can use: an upstream key that

@@ -255,12 +255,14 @@ fn nothing_is_limited_unless_asked_for() {
 }
 
 #[test]
-fn stats_are_open_on_loopback_without_a_key_only() {
+fn stats_are_open_on_loopback_without_a_key_and_not_to_every_page() {
     for (pairs, open) in [
         (&[][..], true),
         (&[("PROXY_ACCESS_KEY", "a")], false),
         (&[("HOST", "0.0.0.0")], false),
         (&[("HOST", "::1")], true),
+        (&[("CORS_ORIGIN", "*")], false),
+        (&[("CORS_ORIGIN", "https://a.com")], true),
     ] {
         assert_eq!(read(pairs).unwrap().stats_are_open(), open, "{pairs:?}");
     }

@@ -16,6 +16,7 @@
 //! All but the last two stand under `/api/admin` too.
 
 mod errors;
+mod guard;
 mod logs;
 mod pings;
 mod request_logs;
@@ -47,7 +48,7 @@ const MAX_BODY: usize = 64 << 10;
 /// How long a file or a database is read for one answer.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who may read them: see [`Settings::stats_are_open`]; with an access key, its holders.
+/// Who may ask: the holders of the access key; without one, those whom [`guard`] lets in.
 pub(crate) fn routes(
     settings: &Settings,
     records: &Records,
@@ -66,18 +67,17 @@ pub(crate) fn routes(
         ("/request_logs", request_logs::attempts(records)),
         ("/request-logs", request_logs::attempts(records)),
     ];
-    let guarded = settings.access_key.is_some() || settings.stats_are_open();
     for (path, method) in of_records {
-        let method = or_refuse(guarded, method);
         for prefix in ["/api", "/api/admin"] {
             router = router.route(&format!("{prefix}{path}"), method.clone());
         }
     }
-    router
-        .route("/metrics", or_refuse(guarded, statistics::metrics(records)))
-        .route("/api/ping", or_refuse(guarded, pings::all(routing, client.clone())))
-        .route("/api/ping/{id}", or_refuse(guarded, pings::one(routing, client)))
-        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
+    let router = router
+        .route("/metrics", statistics::metrics(records))
+        .route("/api/ping", pings::all(routing, client.clone()))
+        .route("/api/ping/{id}", pings::one(routing, client))
+        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY));
+    guard::guarded(settings, router)
 }
 
 fn or_refuse(allowed: bool, method: MethodRouter) -> MethodRouter {

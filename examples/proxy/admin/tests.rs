@@ -303,8 +303,9 @@ async fn strangers_read_nothing() {
     ];
     let other = [("PROXY_ACCESS_KEY", "another"), ("UPSTREAM_API_KEY", "sk-vendor")];
     let locked = Proxy::start(&other).await;
-    // Nobody's but open to the network.
+    // Nobody's but open to the network, or to every page.
     let open = Proxy::start(&[("HOST", "0.0.0.0")]).await;
+    let pages = Proxy::start(&[("CORS_ORIGIN", "*")]).await;
     for (method, path) in routes {
         let admin = path.replace("/api/", "/api/admin/");
         let paths = if path.contains("ping") || path == "/metrics" {
@@ -315,8 +316,33 @@ async fn strangers_read_nothing() {
         for path in paths {
             let refused = locked.json(method, path, Value::Null).await.0;
             assert_eq!(refused, StatusCode::UNAUTHORIZED, "{method} {path}");
-            let refused = open.json(method, path, Value::Null).await.0;
-            assert_eq!(refused, StatusCode::FORBIDDEN, "{method} {path}");
+            for open in [&open, &pages] {
+                let refused = open.json(method, path, Value::Null).await.0;
+                assert_eq!(refused, StatusCode::FORBIDDEN, "{method} {path}");
+            }
         }
+    }
+}
+
+/// The name of a page may be made to point at this machine: its browser still says the name.
+#[tokio::test]
+async fn who_names_another_host_reads_nothing() {
+    let proxy = Proxy::start(&[]).await;
+    let locked =
+        Proxy::start(&[("PROXY_ACCESS_KEY", KEY), ("UPSTREAM_API_KEY", "sk-vendor")]).await;
+    let status = async |proxy: &Proxy, path: &str, host: &str| {
+        let uri = format!("http://{}{path}", proxy.address);
+        let request = Request::get(uri).header("x-api-key", KEY).header("host", host);
+        let sent = proxy.client.request(request.body(Body::empty()).unwrap());
+        tokio::time::timeout(PATIENCE, sent).await.unwrap().unwrap().status()
+    };
+    for path in ["/api/stats", "/api/admin/errors", "/metrics", "/api/ping/demo-a"] {
+        for host in ["localhost", "LOCALHOST:8088", "127.0.0.1:1", "[::1]:8088"] {
+            assert_ne!(status(&proxy, path, host).await, StatusCode::FORBIDDEN, "{path} {host}");
+        }
+        for host in ["evil.example:8088", "localhost.evil.example", "10.0.0.1", "a@b@c", ""] {
+            assert_eq!(status(&proxy, path, host).await, StatusCode::FORBIDDEN, "{path} {host}");
+        }
+        assert_ne!(status(&locked, path, "proxy.example").await, StatusCode::FORBIDDEN, "{path}");
     }
 }
