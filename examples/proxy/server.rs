@@ -14,6 +14,9 @@ use axum::{Extension, Json, Router};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
@@ -29,6 +32,8 @@ use crate::settings::{Cors, Settings};
 
 /// How long open streams may go on after a signal to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long it may take to cut those that go on.
+const CUT: Duration = Duration::from_secs(2);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The first of the wanted ports that is free, or any.
@@ -64,11 +69,25 @@ pub(crate) fn routes(settings: &Settings, gateway: Gateway) -> Router {
 }
 
 /// Serves until SIGINT or SIGTERM, calls `stopping`, and lets open streams go on for [`DRAIN`] at
-/// most.
+/// most, or until a second signal. No connection is left when it returns: what becomes of requests is recorded by then.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    stopping: impl FnOnce() + Send + 'static,
+    stopping: impl FnOnce(),
+) -> io::Result<()> {
+    let cut = async {
+        // Whoever asks twice waits no longer.
+        let _ = tokio::time::timeout(DRAIN, stop_signal()).await;
+    };
+    serve_until(listener, router, stop_signal(), stopping, cut).await
+}
+
+async fn serve_until(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+    stopping: impl FnOnce(),
+    cut: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
@@ -76,21 +95,29 @@ pub(crate) async fn serve(
         }
     });
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
-        stop_signal().await;
-        stopping();
+    let (drains, draining) = oneshot::channel::<()>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async {
+        let _ = draining.await;
     });
-    let too_long = async {
-        stop_signal().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        done = serving => done,
-        () = too_long => {
-            tracing::warn!("streams are still open, they are cut");
-            Ok(())
+    // Connections are tasks that nobody has a handle of; the end of their runtime is theirs too.
+    let connections = Builder::new_multi_thread().enable_all().build()?;
+    let mut serving = connections.spawn(serving.into_future());
+    let served = tokio::select! {
+        done = &mut serving => Some(done),
+        () = stop => {
+            stopping();
+            drop(drains);
+            tokio::select! {
+                done = serving => Some(done),
+                () = cut => None,
+            }
         }
+    };
+    if served.is_none() {
+        tracing::warn!("streams are still open, they are cut");
     }
+    spawn_blocking(move || connections.shutdown_timeout(CUT)).await?;
+    served.map_or(Ok(()), |done| done?)
 }
 
 async fn stop_signal() {

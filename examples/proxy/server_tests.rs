@@ -1,10 +1,20 @@
 use super::*;
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use axum::body::to_bytes;
+use bytes::Bytes;
+use http_body::Frame;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tower::Layer;
 use tower_llm_gateway::context::MAX_REQUEST_ID;
+use tower_llm_gateway::layer::stats::StatsQuery;
 
 use crate::environment::Environment;
+use crate::records::Records;
 
 /// Answers with what it was asked.
 async fn mirror(request: Request<Body>) -> Result<Response, Infallible> {
@@ -132,4 +142,51 @@ async fn a_taken_port_gives_way() {
     let env: Environment = [("PORT", port.as_str())].into_iter().collect();
     let listener = bind(&Settings::read(&env).unwrap()).await.unwrap();
     assert_ne!(listener.local_addr().unwrap().port().to_string(), port);
+}
+
+#[tokio::test]
+async fn streams_that_are_cut_are_in_the_records() {
+    let records = Records::in_memory();
+    let endless = service_fn(async |_: Request<Body>| {
+        let body = Endless(Some(Bytes::from("data: {}\n\n")));
+        let response = Response::builder().header("content-type", "text/event-stream");
+        Ok::<_, Infallible>(response.body(Body::new(body)).unwrap())
+    });
+    let endless = records.layer().layer(Router::new().fallback_service(endless));
+    let stack = Router::new().fallback_service(endless);
+    let settings = Settings::read(&Environment::default()).unwrap();
+    let router = routes(&settings, Gateway { admin: Router::new(), stack });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let stopped = async { stopped.await.unwrap() };
+    let serving = serve_until(listener, router, stopped, || {}, std::future::ready(()));
+    let serving = tokio::spawn(serving);
+
+    let mut caller = TcpStream::connect(address).await.unwrap();
+    caller.write_all(b"GET /v1/messages HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"data: {}\n\n\r\n") {
+        assert_ne!(caller.read_buf(&mut answer).await.unwrap(), 0);
+    }
+    assert_eq!(records.stats.report(&StatsQuery::default()).in_flight, 1);
+    stop.send(()).unwrap();
+    serving.await.unwrap().unwrap();
+    let report = records.stats.report(&StatsQuery::default());
+    assert_eq!((report.in_flight, report.totals.cancelled), (0, 1));
+}
+
+/// One event, then nothing for ever.
+struct Endless(Option<Bytes>);
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.take().map_or(Poll::Pending, |event| Poll::Ready(Some(Ok(Frame::data(event)))))
+    }
 }
