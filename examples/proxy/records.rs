@@ -113,7 +113,8 @@ impl Records {
     pub(crate) fn layer(&self) -> RecordLayer<Sinks> {
         let requests = self.requests.as_ref().map(|requests| requests.log.clone());
         let otel = self.telemetry.as_ref().map(Telemetry::sink);
-        // Bodies of errors are read by those whom `admin` lets in, and by them alone.
+        // Bodies of errors are read by those whom `admin` lets in, and by the owner of the files of
+        // the live log.
         RecordLayer::new((self.stats.clone(), self.log.clone(), requests, otel))
             .error_bodies(true)
             .bodies(self.bodies)

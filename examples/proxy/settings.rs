@@ -37,7 +37,7 @@
 //! | `LOG_MAX_SIZE` | 100 | megabytes at which it is rotated |
 //! | `LOG_MAX_BACKUPS`, `LOG_MAX_AGE` | 10, 30 | rotated files that are kept, and for how many days; 0 for no limit |
 //! | `LOG_COMPRESS` | true | with gzip, once they are rotated |
-//! | `LOG_PERSISTENCE_ENABLED` | whether `LOG_STORAGE_PATH` is set | the lines of the live log in files of their days |
+//! | `LOG_PERSISTENCE_ENABLED` | whether `LOG_STORAGE_PATH` is set | the lines of the live log in files of their days, with the bodies of errors |
 //! | `LOG_STORAGE_PATH` | `data/logs` | their folder |
 //! | `LOG_RETENTION_DAYS`, `LOG_DAILY_LIMIT` | 7, 1000 | days that are kept, and lines of a day |
 //! | `REQUEST_LOG_URL` | none is kept | the request log: `sqlite:data/gateway.db`, or `postgres://…` |
