@@ -138,7 +138,7 @@ async fn databases(outputs: &mut Outputs) {
         format!("postgres://user:{password}@[h/db"),
         format!("postgres://h/db?password={password}&nonsense={password}"),
         format!("mysql://user:{password}@h/db"),
-        format!("{password}"),
+        password.to_owned(),
         format!("sqlite:/proc/{password}/nowhere.db"),
     ] {
         let opened = SqlStore::open(&url).await.err();

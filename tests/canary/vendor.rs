@@ -53,7 +53,7 @@ async fn answer(State(vendor): State<Arc<Vendor>>, request: Request) -> Response
     let key = header("x-api-key").or(header("x-goog-api-key")).or(header("authorization"));
     let key = key.unwrap_or_default().trim_start_matches("Bearer ").to_owned();
     let what = told.split_once("leak-").map_or("", |(_, rest)| rest);
-    let what: String = what.chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
+    let what: String = what.chars().take_while(char::is_ascii_alphanumeric).collect();
     let mut response = say(&what, parts.uri.path(), &key, &told);
     echo(&mut response, &key);
     response
