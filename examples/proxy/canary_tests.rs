@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::json;
@@ -168,14 +168,14 @@ async fn show_answers(router: &Router, outputs: &mut Outputs) {
     ] {
         let answer = router.clone().oneshot(request(method, path, body)).await.unwrap();
         assert_eq!(answer.status().as_u16(), status, "{method} {path}");
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let body = to_bytes(answer.into_body(), 4 << 20).await.unwrap();
         outputs.add(format!("the answer to {method} {}", path.split('?').next().unwrap()), body);
     }
     let mut stranger = request("GET", "/api/stats", Body::empty());
     stranger.headers_mut().insert("x-api-key", secrets::UNKNOWN.parse().unwrap());
     let answer = router.clone().oneshot(stranger).await.unwrap();
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    outputs.add("a refusal", answer.into_body().collect().await.unwrap().to_bytes());
+    outputs.add("a refusal", to_bytes(answer.into_body(), 4 << 20).await.unwrap());
 
     let events = request("GET", "/api/logs/stream", Body::empty());
     let mut events = router.clone().oneshot(events).await.unwrap().into_body();

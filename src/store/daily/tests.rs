@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "a test is the host, which spawns the worker")]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
