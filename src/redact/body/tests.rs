@@ -180,7 +180,7 @@ fn a_secret_is_hidden_before_it_is_cut() {
 
 #[test]
 fn a_message_is_a_line() {
-    let text = of(br#"{"messages": [{"role": "user", "content": "a\nb"}, {"role": "assistant", "content": [{"type": "text", "text": "c"}]}], "stop": ["x"], "n": 1}"#);
+    let text = of(br#"{"messages": [{"content": "a\nb", "role": "user"}, {"content": [{"text": "c", "type": "text"}], "role": "assistant"}], "n": 1, "stop": ["x"]}"#);
     assert_eq!(
         text,
         r#"{
