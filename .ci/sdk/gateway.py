@@ -36,8 +36,8 @@ class Gateway:
     def _read(self, found: threading.Event) -> None:
         for line in self.process.stdout:
             self.log.append(line)
-            if not found.is_set() and (url := re.search(r"http://127\.0\.0\.1:\d+", line)):
-                self.url = url[0]
+            if not found.is_set() and (url := re.search(r"listens on (http://127\.0\.0\.1:\d+)", line)):
+                self.url = url[1]
                 found.set()
 
     def get(self, path: str) -> dict:
