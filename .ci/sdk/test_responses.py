@@ -104,5 +104,24 @@ def test_what_was_stored_nowhere_is_not_found(chat):
         chat.responses.create(model="demo", input="x", previous_response_id="resp_1")
 
 
+def test_what_was_asked_is_listed_page_by_page(chat):
+    said = [{"role": "user", "content": f"{n}"} for n in range(7)]
+    said[3] = {"type": "message", "id": "msg_mine", **said[3]}
+    answer = chat.responses.create(model="demo", input=said)
+    list_items = chat.responses.input_items.list
+    page = list_items(answer.id, limit=3, include=["message.input_image.image_url"])
+    assert len(page.data) == 3 and page.has_more and page.to_dict()["last_id"] == page.data[-1].id
+    items = list(list_items(answer.id, limit=3))
+    assert [item.content[0].text for item in items] == [f"{n}" for n in reversed(range(7))]
+    assert len({item.id for item in items}) == 7 and items[3].id == "msg_mine"
+    assert {(item.type, item.role, item.status) for item in items} == {("message", "user", "completed")}
+    assert list(list_items(answer.id, order="asc")) == items[::-1]
+    assert list(list_items(answer.id, after=items[4].id)) == items[5:]
+    for bad in [{"limit": 101}, {"order": "up"}, {"after": "msg_theirs"}]:
+        with pytest.raises(openai.BadRequestError) as error:
+            list_items(answer.id, **bad)
+        assert error.value.param == list(bad)[0]
+
+
 def test_counts(chat):
     assert chat.responses.input_tokens.count(model="demo", input="What is the weather?").input_tokens > 5

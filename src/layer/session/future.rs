@@ -13,6 +13,7 @@ use super::ResponseBody;
 use super::answer::OpenTurn;
 use super::history::{self, TooLong};
 use super::layer::Config;
+use super::listing::Listing;
 use super::stored::{self, Asked};
 use crate::body::{
     Collect, CollectError, Collected, DecodeBody, DecodeError, EVENT_STREAM, JSON, Refusal,
@@ -46,7 +47,7 @@ pin_project! {
         Call { #[pin] future: F, turn: Option<Box<(OpenTurn, usize)>> },
         /// Reads an answer that is kept and no stream.
         Answer { answer: Option<Box<Answer<C>>> },
-        Show { found: StoreFuture<Vec<Arc<Turn>>>, id: Box<str>, asked: Asked },
+        Show { found: StoreFuture<Vec<Arc<Turn>>>, id: Box<str>, listing: Option<Listing> },
         Delete { found: StoreFuture<bool>, id: Box<str> },
         Refuse { refusal: Refusal },
         Done { response: Option<Box<Response<ResponseBody<C>>>> },
@@ -81,12 +82,22 @@ where
         Self { state: State::Refuse { refusal } }
     }
 
-    pub(super) fn recall(config: &Config, exchange: &Exchange, id: &str, asked: Asked) -> Self {
+    pub(super) fn recall(
+        config: &Config,
+        exchange: &Exchange,
+        (id, asked): (&str, Asked),
+        query: Option<&str>,
+    ) -> Self {
         let key = key(exchange, id);
         let id = id.into();
-        let state = match asked {
-            Asked::Delete => State::Delete { found: config.store.remove(&key), id },
-            _ => State::Show { found: config.store.history(&key, 1), id, asked },
+        let listing = match asked {
+            Asked::InputItems => Listing::read(query.unwrap_or_default()).map(Some),
+            Asked::Show | Asked::Delete => Ok(None),
+        };
+        let state = match (asked, listing) {
+            (_, Err(bad)) => done(stored::bad_parameter(&bad)),
+            (Asked::Delete, _) => State::Delete { found: config.store.remove(&key), id },
+            (_, Ok(listing)) => State::Show { found: config.store.history(&key, 1), id, listing },
         };
         Self { state }
     }
@@ -152,8 +163,8 @@ where
                         Err(refusal) => State::Refuse { refusal },
                     }
                 }
-                StateProj::Show { found, id, asked } => match ready!(found.as_mut().poll(cx)) {
-                    Ok(turns) => done(stored::show(*asked, turns.first(), id)),
+                StateProj::Show { found, id, listing } => match ready!(found.as_mut().poll(cx)) {
+                    Ok(turns) => done(stored::show(turns.first(), id, listing.as_ref())),
                     Err(error) => State::Refuse { refusal: unavailable(error) },
                 },
                 StateProj::Delete { found, id } => match ready!(found.as_mut().poll(cx)) {

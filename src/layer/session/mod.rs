@@ -7,8 +7,15 @@
 //! `previous_response_id`, whatever the upstream speaks; its answer gets an id of ours and is kept
 //! in a [`SessionStore`](crate::store::SessionStore), for the same principal only.
 //! `GET` and `DELETE /v1/responses/{id}` and `GET /v1/responses/{id}/input_items` are answered from
-//! there: all input items on one page, and no streams. A request that neither stores nor goes on
-//! passes with its body untouched, and so does its answer. Other protocols are not looked at.
+//! there, the answers never as streams. A request that neither stores nor goes on passes with its
+//! body untouched, and so does its answer. Other protocols are not looked at.
+//!
+//! `input_items` lists what the one request was sent, without its history, in pages: `limit` (1 to
+//! 100, default 20), `order` (`desc`, the newest first, is the default, or `asc`), `after` and
+//! `before` (the id of an item; `before` has left the API's reference, but older SDKs send it). An
+//! item keeps its own id; one without gets one that stays the same (`msg_…`). A message's text is
+//! listed as a part, as the vendor does. `include` is taken and changes nothing: an item is listed
+//! with all that it was sent with, so whatever `include` could ask for is there already.
 //!
 //! As at the vendor, `instructions` are not inherited, and every turn can be gone on from, more than
 //! once. An item keeps its role. Thinking without its seal is not replayed: it could not be
@@ -67,8 +74,9 @@
 //!
 //! # Errors
 //! Responses in the words of OpenAI: 400 for what only the vendor's store could serve
-//! (`conversation`, `background`, `item_reference`), for an id that is not known (`previous_response_not_found`)
-//! and for a conversation that is too long ([`Overflow::Refuse`]), 404 for one that is to be shown,
+//! (`conversation`, `background`, `item_reference`), for an id that is not known (`previous_response_not_found`),
+//! for a conversation that is too long ([`Overflow::Refuse`]) and for a page that cannot be (`param` names
+//! what is wrong with it), 404 for an answer that is to be shown and is not known,
 //! 415 for an encoding that cannot be undone, 503 when the store does not answer. The service's own error is the
 //! inner one's.
 
@@ -77,6 +85,7 @@ mod body;
 mod future;
 mod history;
 mod layer;
+mod listing;
 mod service;
 mod stored;
 #[cfg(test)]

@@ -58,8 +58,9 @@ where
         match route.operation {
             Operation::Generate | Operation::CountTokens => {}
             _ => match stored::asked(request.method(), request.uri().path()) {
-                Some((id, asked)) => {
-                    return ResponseFuture::recall(&self.config, &exchange, id, asked);
+                Some(asked) => {
+                    let query = request.uri().query();
+                    return ResponseFuture::recall(&self.config, &exchange, asked, query);
                 }
                 None => {
                     let inner = self.inner.call(request.map(RewriteBody::untouched));

@@ -7,6 +7,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Response};
 
 use super::ResponseBody;
+use super::listing::{BadParameter, Listing};
 use crate::body::{JSON, RewriteBody, refuse};
 use crate::protocol::Protocol;
 use crate::protocol::json::{JsonStr, ObjectWriter};
@@ -34,16 +35,19 @@ pub(super) fn asked<'p>(method: &Method, path: &'p str) -> Option<(&'p str, Aske
     (before.rsplit('/').next() == Some("responses") && !id.is_empty()).then_some((id, asked))
 }
 
+/// The answer itself, or a page of what it was asked with.
 pub(super) fn show<C>(
-    asked: Asked,
     turn: Option<&Arc<Turn>>,
     id: &str,
+    listing: Option<&Listing>,
 ) -> Response<ResponseBody<C>> {
     let Some(turn) = turn else { return not_found(id) };
-    document(match asked {
-        Asked::InputItems => input_items(turn),
-        _ => turn.response.clone(),
-    })
+    let Some(listing) = listing else { return document(turn.response.clone()) };
+    listing.page(turn, id).map_or_else(|bad| bad_parameter(&bad), document)
+}
+
+pub(super) fn bad_parameter<C>(bad: &BadParameter) -> Response<ResponseBody<C>> {
+    refuse(Some(Protocol::OpenAiResponses), &bad.error()).map(ResponseBody::plain)
 }
 
 pub(super) fn deleted<C>(found: bool, id: &str) -> Response<ResponseBody<C>> {
@@ -57,19 +61,6 @@ pub(super) fn deleted<C>(found: bool, id: &str) -> Response<ResponseBody<C>> {
     object.bool("deleted", true);
     object.end();
     document(out.freeze())
-}
-
-/// All on one page, the newest first, as the API's default order is.
-fn input_items(turn: &Turn) -> Bytes {
-    let mut out = BytesMut::new();
-    let mut object = ObjectWriter::begin(&mut out);
-    object.plain("object", "list");
-    object.array("data", |data| {
-        turn.input.iter().rev().for_each(|item| data.item().extend_from_slice(item));
-    });
-    object.bool("has_more", false);
-    object.end();
-    out.freeze()
 }
 
 fn document<C>(bytes: Bytes) -> Response<ResponseBody<C>> {

@@ -188,11 +188,52 @@ async fn answers_are_shown_and_deleted() {
     let path = format!("/v1/responses/{}", id(&first));
     assert_eq!(gateway.on(Method::GET, &path).await, first);
     let items = gateway.on(Method::GET, &format!("{path}/input_items")).await.1;
-    assert_eq!(items["data"], json!([{"type": "message", "role": "user", "content": "one"}]));
+    let item = format!("msg_{}00000", &id(&first)[5..]);
+    let content = json!([{"type": "input_text", "text": "one"}]);
+    let data = json!([{"type": "message", "role": "user", "content": content, "id": item, "status": "completed"}]);
+    let page = json!({"object": "list", "data": data, "first_id": item, "last_id": item, "has_more": false});
+    assert_eq!(items, page);
     let deleted = gateway.on(Method::DELETE, &path).await.1;
     assert_eq!(deleted, json!({"id": id(&first), "object": "response", "deleted": true}));
     assert_eq!(gateway.on(Method::GET, &path).await.0, StatusCode::NOT_FOUND);
     assert_eq!(gateway.upstream.seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn input_items_come_in_pages() {
+    let gateway = Gateway::new();
+    let said: Vec<Value> =
+        (0..7).map(|n| json!({"role": "user", "content": n.to_string()})).collect();
+    let first = gateway.ask(json!({"input": said})).await;
+    // Ids are for the listing alone.
+    assert_eq!(gateway.upstream.last()["input"], Value::from(said));
+    let path = format!("/v1/responses/{}/input_items", id(&first));
+    let mut seen = Vec::new();
+    let mut query = "limit=3&include[]=message.input_image.image_url".to_owned();
+    loop {
+        let (status, page) = gateway.on(Method::GET, &format!("{path}?{query}")).await;
+        assert_eq!(status, StatusCode::OK);
+        seen.extend(
+            page["data"].as_array().unwrap().iter().map(|item| item["content"][0]["text"].clone()),
+        );
+        query = format!("limit=3&after={}", page["last_id"].as_str().unwrap());
+        if page["has_more"] == false {
+            break;
+        }
+    }
+    assert_eq!(seen, ["6", "5", "4", "3", "2", "1", "0"]);
+
+    for (query, param) in [("limit=0", "limit"), ("order=up", "order"), ("after=msg_x", "after")] {
+        let (status, body) = gateway.on(Method::GET, &format!("{path}?{query}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        let error = &body["error"];
+        assert_eq!(
+            (&error["param"], &error["type"]),
+            (&json!(param), &json!("invalid_request_error"))
+        );
+    }
+    let (status, _) = gateway.on(Method::GET, "/v1/responses/resp_nope/input_items").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@
 
 mod claude_code;
 mod content;
+mod input_item;
 mod outline;
 mod path;
 mod splice;
@@ -29,6 +30,7 @@ mod stateful;
 mod system;
 
 pub use claude_code::CLAUDE_CODE_KEYWORD;
+pub use input_item::InputItem;
 pub use outline::{Facts, Outline};
 pub use path::{gemini_model, set_gemini_model, set_gemini_stream};
 pub use stateful::{MAX_INPUT_ITEMS, OwnedResponse, ResponseOwner, StatefulRequest};

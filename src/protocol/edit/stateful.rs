@@ -288,7 +288,10 @@ impl<'a> OwnedResponse<'a> {
 
 const MEMBERS: [&str; 5] = ["id", PREVIOUS, "store", "status", "output"];
 
-fn object<'a>(body: &'a [u8], names: &[&'static str]) -> Result<(&'a str, Object<'a>), EditError> {
+pub(super) fn object<'a>(
+    body: &'a [u8],
+    names: &[&'static str],
+) -> Result<(&'a str, Object<'a>), EditError> {
     let text = std::str::from_utf8(body)
         .map_err(|error| JsonError::new("invalid UTF-8", error.valid_up_to()))?;
     let mut cursor = Cursor::new(text);
@@ -298,7 +301,10 @@ fn object<'a>(body: &'a [u8], names: &[&'static str]) -> Result<(&'a str, Object
 }
 
 /// A member that is there and not null.
-fn present<'a>(root: &Object<'a>, name: &'static str) -> Result<Option<Item<'a>>, EditError> {
+pub(super) fn present<'a>(
+    root: &Object<'a>,
+    name: &'static str,
+) -> Result<Option<Item<'a>>, EditError> {
     Ok(root.get(name)?.filter(|item| item.text != "null"))
 }
 
@@ -329,7 +335,7 @@ fn list(items: &[u8], last: &[u8]) -> BytesMut {
     BytesMut::from_iter([&b"["[..], items, comma, last, b"]"].concat())
 }
 
-fn quoted(text: &str) -> BytesMut {
+pub(super) fn quoted(text: &str) -> BytesMut {
     let mut out = BytesMut::new();
     push_plain(&mut out, text);
     out

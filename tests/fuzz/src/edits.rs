@@ -4,7 +4,8 @@ use http::{HeaderMap, Uri};
 use serde_json::Value;
 use tower_llm_gateway::protocol::Protocol;
 use tower_llm_gateway::protocol::edit::{
-    EditError, Edited, Outline, OwnedResponse, ResponseOwner, StatefulRequest, SystemEdit,
+    EditError, Edited, InputItem, Outline, OwnedResponse, ResponseOwner, StatefulRequest,
+    SystemEdit,
 };
 
 use super::document::assert_json;
@@ -18,6 +19,7 @@ pub fn check(input: &Input<'_>) {
     model(protocol, input, &outline);
     stream(protocol, input, &outline);
     state(input);
+    item(input);
     owner(input);
     let text = || TEXT.into();
     for edit in [
@@ -87,6 +89,15 @@ fn state(input: &Input<'_>) {
         assert!(again.previous().is_none(), "{}", shown(input.body));
         assert_only(input, &body, &["store", "previous_response_id", "input", "include"]);
     }
+}
+
+fn item(input: &Input<'_>) {
+    let Ok(item) = InputItem::read(input.body) else { return };
+    let Some(body) = edited(input, item.listed("msg_1")) else { return };
+    let again = InputItem::read(&body).unwrap();
+    assert!(again.id().unwrap().is_some_and(|id| id == *"msg_1"), "{}", shown(input.body));
+    assert_eq!(again.listed("msg_1"), Ok(Edited::Unchanged), "{}", shown(input.body));
+    assert_only(input, &body, &["id", "type", "status", "content"]);
 }
 
 fn owner(input: &Input<'_>) {
