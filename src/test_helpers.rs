@@ -4,6 +4,7 @@ pub(crate) mod corpus;
 #[cfg(feature = "decompress")]
 pub(crate) mod encode;
 mod golden;
+pub(crate) mod listen;
 
 use std::collections::VecDeque;
 use std::pin::Pin;

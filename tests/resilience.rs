@@ -1,9 +1,10 @@
 //! Failover, channels and keys together, in time that stands still.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
 
+#[path = "../src/test_helpers/listen.rs"]
+mod listen;
+
 use std::convert::Infallible;
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,8 @@ use tower_llm_gateway::layer::key_pool::{KeyPool, KeyPoolLayer};
 use tower_llm_gateway::protocol::Protocol;
 use tower_llm_gateway::protocol::model::{FaultKind, FaultOrigin};
 use tower_llm_gateway::{ChannelLayer, FailoverLayer};
+
+use crate::listen::{Log, listen};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -111,30 +114,14 @@ async fn a_sole_channel_with_two_keys_is_asked_again_after_a_pause() {
     assert!(took >= SECOND / 4, "{took:?}");
 }
 
-/// Where a test's log goes.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(data);
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_is_said_in_an_attempt_says_which_one_it_is() {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false);
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false);
+    let _listening = listen(subscriber.finish());
     let act: Act = |key| (if key == "sk-one" { 429 } else { 200 }, Duration::ZERO);
     Stack::new(FailoverLayer::new(), sole(), &["sk-one", "sk-two"], act).ask().await;
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     let asked: Vec<_> = text.lines().filter(|line| line.ends_with("asked")).collect();
     assert_eq!(asked.len(), 2, "{text}");
     for (number, key, line) in [(1, "sk-***ne", asked[0]), (2, "sk-***wo", asked[1])] {

@@ -6,8 +6,7 @@ mod secrets;
 #[path = "../../tests/canary/vendor.rs"]
 mod vendor;
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,7 +17,6 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
-use tracing_subscriber::fmt::MakeWriter;
 
 use self::secrets::Outputs;
 use self::vendor::Vendor;
@@ -26,6 +24,7 @@ use crate::banner::Banner;
 use crate::channels::Routing;
 use crate::environment::Environment;
 use crate::gateway::Gateway;
+use crate::listen::{Log, listen};
 use crate::records::Records;
 use crate::server;
 use crate::settings::Settings;
@@ -57,36 +56,14 @@ fn read(pairs: &[(&'static str, String)]) -> Settings {
     Settings::read(&pairs.collect::<Environment>()).unwrap()
 }
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(data);
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'w> MakeWriter<'w> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn the_proxy_shows_no_secret() {
-    let lines = Lines::default();
-    let log = tracing_subscriber::fmt()
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_ansi(false)
-        .with_writer(lines.clone());
-    let _log = tracing::subscriber::set_default(log.finish());
+        .with_writer(log.clone());
+    let _listening = listen(subscriber.finish());
     let mut outputs = Outputs::default();
     let vendor = Arc::new(Vendor::default());
     let (url, dir) = (vendor.clone().start().await, tempfile::tempdir().unwrap());
@@ -116,9 +93,8 @@ async fn the_proxy_shows_no_secret() {
     assert!(vendor.saw(secrets::ANTHROPIC) && vendor.saw(secrets::HEX));
     assert!(vendor.saw(secrets::PROMPT) && vendor.saw(secrets::MEMBER));
     assert!(!vendor.saw(secrets::IN_X_API_KEY));
-    let log = lines.0.lock().unwrap().clone();
-    assert!(String::from_utf8_lossy(&log).contains("llm_request"));
-    outputs.add("the log", log);
+    assert!(log.text().contains("llm_request"));
+    outputs.add("the log", log.text());
     println!("{} outputs, {} bytes", outputs.len(), outputs.bytes());
     let found = outputs.leaks();
     assert!(found.is_empty(), "{} leaks:\n{}", found.len(), found.join("\n"));

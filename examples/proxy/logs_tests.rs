@@ -2,7 +2,6 @@ use super::*;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use axum::body::{Body, to_bytes};
 use http::Request;
@@ -14,38 +13,11 @@ use tower::ServiceExt;
 
 use crate::channels::Routing;
 use crate::gateway::Gateway;
+use crate::listen::{Log, listen};
 use crate::log_files::Rotation;
 use crate::records::Records;
 use crate::server;
 use crate::settings::Settings;
-
-/// A console that is read again.
-#[derive(Clone, Default)]
-struct Console(Arc<Mutex<Vec<u8>>>);
-
-impl Console {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap()
-    }
-}
-
-impl io::Write for Console {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'w> MakeWriter<'w> for Console {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
 
 fn settings(format: LogFormat, dir: Option<&Path>) -> LogSettings {
     let file = dir.map(|dir| Rotation {
@@ -61,15 +33,15 @@ fn settings(format: LogFormat, dir: Option<&Path>) -> LogSettings {
 #[test]
 fn lines_reach_the_console_and_the_file() {
     let dir = TempDir::new().unwrap();
-    let console = Console::default();
+    let console = Log::default();
     let settings = settings(LogFormat::Text, Some(dir.path()));
     let (subscriber, logs) = subscriber(&settings, console.clone(), true).unwrap();
-    let _second = not_alone();
-    tracing::subscriber::with_default(subscriber, || {
+    {
+        let _listening = listen(subscriber);
         let _span = tracing::info_span!("request", request_id = "r-1").entered();
         tracing::info!(n = 1, "one");
         tracing::debug!("not this");
-    });
+    }
     assert_eq!(logs.losses.as_ref().unwrap().counts(), (0, 0));
     // What waits is written before it is gone.
     drop(logs);
@@ -90,16 +62,15 @@ fn a_file_that_cannot_be_made_is_an_error() {
     let taken = dir.path().join("taken");
     std::fs::write(&taken, "").unwrap();
     let settings = settings(LogFormat::Text, Some(&taken.join("logs")));
-    assert!(subscriber(&settings, Console::default(), false).is_err());
+    assert!(subscriber(&settings, Log::default(), false).is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn losses_are_told() {
-    let console = Console::default();
+    let console = Log::default();
     let (subscriber, _logs) =
         subscriber(&settings(LogFormat::Text, None), console.clone(), false).unwrap();
-    let _second = not_alone();
-    let _default = tracing::subscriber::set_default(subscriber);
+    let _listening = listen(subscriber);
     let (writer, _guard) = NonBlockingBuilder::default().finish(io::sink());
     let losses = Losses { dropped: writer.error_counter(), failures: Arc::default() };
     losses.failures.store(3, Ordering::Relaxed);
@@ -110,21 +81,14 @@ async fn losses_are_told() {
     assert!(text.contains("not complete dropped=0 failures=3"), "{text}");
 }
 
-/// Where there is but one subscriber, tests beside this one, which have none, would switch off for
-/// all threads what they log first.
-fn not_alone() -> tracing::Dispatch {
-    tracing::Dispatch::new(tracing_subscriber::registry())
-}
-
 /// One that is failed over, one that is refused, one that its caller leaves, one with an id that
 /// is none.
 #[tokio::test]
 async fn every_line_of_a_request_has_its_id() {
-    let console = Console::default();
+    let console = Log::default();
     let (subscriber, _logs) =
         subscriber(&settings(LogFormat::Json, None), console.clone(), false).unwrap();
-    let _second = not_alone();
-    let _default = tracing::subscriber::set_default(subscriber);
+    let _listening = listen(subscriber);
     let settings = Settings::read(&[("DEMO_PACE_MS", "0")].into_iter().collect()).unwrap();
     let mut background = JoinSet::new();
     let routing = Routing::start(&settings, &Records::in_memory(), &mut background).await.unwrap();

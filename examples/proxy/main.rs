@@ -16,6 +16,9 @@ mod demo_tests;
 mod demotions;
 mod environment;
 mod gateway;
+#[cfg(test)]
+#[path = "../../src/test_helpers/listen.rs"]
+mod listen;
 mod log_files;
 mod logs;
 mod records;

@@ -1,6 +1,5 @@
 use std::convert::Infallible;
-use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,11 +7,11 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
 use crate::context::{Exchange, Observed, RequestId};
 use crate::protocol::model::{FaultKind, Usage};
+use crate::test_helpers::listen::{Log, listen};
 use crate::test_helpers::{Frames, step, steps};
 
 /// Writes down all that it is told.
@@ -242,29 +241,6 @@ async fn sinks_together_and_absent() {
     }
 }
 
-/// Lines of a log.
-#[derive(Clone, Default)]
-struct Lines(std::sync::Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(data);
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'w> MakeWriter<'w> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self {
-        self.clone()
-    }
-}
-
 /// Says something when it is polled, and when it is dropped.
 struct Talking(Frames);
 
@@ -287,26 +263,23 @@ impl Drop for Talking {
     }
 }
 
-#[test]
-fn every_line_has_the_id_of_its_request() {
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(lines.clone()).with_ansi(false).finish();
-    tracing::subscriber::with_default(subscriber, || {
-        tokio_test::block_on(async {
-            let inner = service_fn(|_| async {
-                tracing::info!("called");
-                tokio::task::yield_now().await;
-                tracing::info!("resumed");
-                Ok::<_, Infallible>(stream().map(Talking))
-            });
-            let service = RecordLayer::new(Sinks::default()).layer(inner);
-            let service = BoxCloneSyncService::new(service);
-            let mut response = service.oneshot(ask("id-7")).await.unwrap();
-            step(response.body_mut());
-            drop(response);
-        });
+#[tokio::test]
+async fn every_line_has_the_id_of_its_request() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false);
+    let _listening = listen(subscriber.finish());
+    let inner = service_fn(|_| async {
+        tracing::info!("called");
+        tokio::task::yield_now().await;
+        tracing::info!("resumed");
+        Ok::<_, Infallible>(stream().map(Talking))
     });
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let service = RecordLayer::new(Sinks::default()).layer(inner);
+    let service = BoxCloneSyncService::new(service);
+    let mut response = service.oneshot(ask("id-7")).await.unwrap();
+    step(response.body_mut());
+    drop(response);
+    let text = log.text();
     let said: Vec<&str> = text.lines().collect();
     assert_eq!(said.len(), 4, "{text}");
     for (line, word) in said.iter().zip(["called", "resumed", "polled", "dropped"]) {

@@ -10,6 +10,9 @@
 
 mod broken;
 mod caller;
+#[path = "../../src/test_helpers/listen.rs"]
+#[expect(dead_code, reason = "all threads are listened to, and they have no other subscriber")]
+mod listen;
 mod logs;
 mod secrets;
 mod shown;

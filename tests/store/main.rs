@@ -10,6 +10,8 @@
 
 mod cluster;
 mod keys;
+#[path = "../../src/test_helpers/listen.rs"]
+mod listen;
 mod log;
 mod open;
 mod place;

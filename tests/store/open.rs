@@ -1,6 +1,6 @@
 //! How a database is opened: its versions, who comes at the same time, what goes wrong.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tower_llm_gateway::store::sql::OpenError;
@@ -9,6 +9,7 @@ use tower_llm_gateway::store::{
 };
 
 use crate::in_sql;
+use crate::listen::{Log, listen};
 use crate::place::{Place, newest};
 
 in_sql!(
@@ -204,32 +205,17 @@ async fn the_file_is_its_owners_alone() {
     assert!(modes.len() == 3 && modes.iter().all(|(mode, _)| *mode == 0o600), "{modes:?}");
 }
 
-/// What is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(text)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Also not the one of a parameter that the driver does not know, and would log.
 #[tokio::test]
 async fn errors_and_logs_tell_no_password() {
     let (began, log) = (Instant::now(), Log::default());
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone());
+    let _listening = listen(subscriber.finish());
     tracing::warn!("the log is heard");
     let url = "postgres://me:hunter2@127.0.0.1:1/secret-db?sslpassword=hunter2";
     let refused = SqlStore::open(url).await.map(drop).unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(30));
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged = log.text();
     assert!(logged.contains("the log is heard"));
     for told in [format!("{refused:?}"), refused.to_string(), logged] {
         for secret in ["hunter2", "secret-db", "127.0.0.1", "me:"] {
