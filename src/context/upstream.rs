@@ -53,7 +53,8 @@ struct Inner {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum UpstreamKey {
-    /// The caller's own, in the form that the upstream's protocol has. The default.
+    /// The caller's own, in the form that the upstream's protocol has; where the caller speaks that
+    /// protocol, untouched, and its cookies too, which no other variant lets pass. The default.
     #[default]
     Caller,
     /// Ours.

@@ -57,17 +57,17 @@ fn vendor_saw_what_it_should(vendor: &Vendor) {
         secrets::HEX,
         secrets::MEMBER,
         secrets::PROMPT,
-        secrets::COOKIE,
     ] {
         assert!(vendor.saw(secret), "{secret} never arrived");
     }
-    for key in [
+    for secret in [
         secrets::IN_X_API_KEY,
         secrets::IN_BEARER,
         secrets::IN_GOOG_KEY,
         secrets::IN_QUERY,
         secrets::IN_API_KEY,
+        secrets::COOKIE,
     ] {
-        assert!(!vendor.saw(key), "the caller's {key} went to the vendor");
+        assert!(!vendor.saw(secret), "the caller's {secret} went to the vendor");
     }
 }

@@ -30,7 +30,7 @@ pub(super) const MAX_REPORT_HEADER: usize = 1024;
 const DEFAULT_ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// Puts the credential into the form that the upstream wants, and no other with it: none stays in
-/// the query.
+/// the query, and no cookie.
 ///
 /// `from` and `to` are `None` where the request is of no known protocol.
 pub(super) fn set_credential(
@@ -51,7 +51,7 @@ pub(super) fn set_credential(
         Some(protocol) => protocol == Protocol::Anthropic,
         None => headers.contains_key(&X_API_KEY),
     };
-    for name in [header::AUTHORIZATION, X_API_KEY, X_GOOG_API_KEY, API_KEY] {
+    for name in [header::AUTHORIZATION, header::COOKIE, X_API_KEY, X_GOOG_API_KEY, API_KEY] {
         headers.remove(name);
     }
     query::strip_keys(uri);
@@ -105,12 +105,12 @@ fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     }
 }
 
-/// Headers of a translated request: what belongs to the caller's protocol goes, cookies too, and
-/// what the upstream's demands comes.
+/// Headers of a translated request: what belongs to the caller's protocol goes, and what the
+/// upstream's demands comes.
 pub(super) fn translate_request(headers: &mut HeaderMap, from: Protocol, to: Protocol) {
     drop_body_headers(headers);
     if from != to {
-        remove(headers, |name| *name == header::COOKIE || is_foreign(name, to));
+        remove(headers, |name| is_foreign(name, to));
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
     if to == Protocol::Anthropic {

@@ -3,7 +3,8 @@
 //! The request goes to the [`Upstream`](crate::context::Upstream): its URL, its protocol, its form
 //! of the credential, its name for the model; the answer, streamed or not, and every error come
 //! back in the caller's protocol. Where both speak the same, the body passes untouched, every byte
-//! of it; only a mapped model name is spliced in place. The layer never retries, never connects,
+//! of it; only a mapped model name is spliced in place. The caller's cookies go on only with its own
+//! credential, and only within one protocol. The layer never retries, never connects,
 //! and never invents a clean end for a stream that broke.
 //!
 //! ```

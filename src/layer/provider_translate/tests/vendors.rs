@@ -31,13 +31,12 @@ async fn a_key_in_the_query_takes_the_upstreams_form() {
 }
 
 /// Headers that mean something to one vendor only.
-const FOREIGN: [&str; 6] = [
+const FOREIGN: [&str; 5] = [
     "anthropic-beta",
     "openai-organization",
     "openai-project",
     "x-goog-user-project",
     "x-dashscope-workspace",
-    "cookie",
 ];
 
 #[tokio::test]
@@ -57,6 +56,36 @@ async fn headers_of_one_vendor_go_to_no_other() {
         let headers = seen.unwrap().0.headers;
         let sent: Vec<_> = FOREIGN.into_iter().filter(|name| headers.contains_key(*name)).collect();
         assert_eq!(sent, own, "{protocol}");
+    }
+}
+
+/// A cookie is a credential: it passes where the caller's own key passes as it is, and nowhere else.
+#[tokio::test]
+async fn cookies_stay_where_keys_do() {
+    let to = |protocol| Upstream::new("http://u", protocol).unwrap();
+    for (upstream, passes) in [
+        (to(Protocol::OpenAiChat), true),
+        (to(Protocol::OpenAiChat).key("k").unwrap(), false),
+        (to(Protocol::OpenAiChat).no_key(), false),
+        (to(Protocol::Anthropic), false),
+        (to(Protocol::Anthropic).key("k").unwrap(), false),
+        (Upstream::same_protocol("http://u").unwrap(), true),
+        (Upstream::same_protocol("http://u").unwrap().key("k").unwrap(), false),
+    ] {
+        for (path, body) in
+            [("/v1/chat/completions", CHAT), ("/v1/embeddings", r#"{"model":"m","input":"Hi"}"#)]
+        {
+            let mut request = post(path, body);
+            for cookie in ["session=1", "other=2"] {
+                request.headers_mut().append("cookie", cookie.parse().unwrap());
+            }
+            let layer = ProviderTranslateLayer::to(upstream.clone());
+            let (_, seen) = send(layer, request, (200, "application/json", vec![])).await;
+            // What this upstream has no endpoint for never comes there.
+            let Some((parts, _)) = seen else { continue };
+            let sent = parts.headers.get_all("cookie").iter().count();
+            assert_eq!(sent, if passes { 2 } else { 0 }, "{path} {upstream:?}");
+        }
     }
 }
 
