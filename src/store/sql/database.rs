@@ -21,6 +21,8 @@ use tokio::task::spawn_blocking;
 use tracing::subscriber::NoSubscriber;
 
 use super::error::Cause;
+#[cfg(feature = "postgres")]
+use super::parameters;
 use super::statement::{Statement, Value};
 use super::{OpenError, migrate};
 use crate::store::StoreError;
@@ -218,7 +220,9 @@ async fn make(file: PathBuf) -> Result<(), OpenError> {
 
 #[cfg(feature = "postgres")]
 async fn postgres(url: &str) -> Result<PgPool, OpenError> {
-    // It logs the parameters that it does not know, with their values: nobody listens.
+    parameters::check(url)?;
+    // A version of the driver that knows fewer would log the others, with their values: nobody
+    // listens.
     let parse = || PgConnectOptions::from_str(url);
     let options = tracing::subscriber::with_default(NoSubscriber::default(), parse);
     let options = options.map_err(|_| OpenError::Url)?;
