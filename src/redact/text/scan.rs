@@ -194,7 +194,9 @@ pub(super) fn starts(text: &[u8], at: usize) -> bool {
         [] => true,
         [.., b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => true,
         [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
-        [.., b'\\', b'u', b'0', b'0', a, b] => a.is_ascii_hexdigit() && b.is_ascii_hexdigit(),
+        [.., b'\\', b'u', b'0', b'0', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => {
+            true
+        }
         // What follows is the letter of an escape, and belongs to it.
         [.., b'\\'] if b"nrtbfu".contains(&text[at]) => false,
         [.., last] => !last.is_ascii_alphanumeric() && !behind_mask(text, at),

@@ -39,6 +39,8 @@ fn keys_are_known_by_their_form() {
             ("a=%3D", "%26"),
             ("line\\n", "\\n"),
             ("\\u0022", "\\u0022"),
+            // An escape that broke off.
+            ("\\u002\"", "\"2"),
             ("ключ", "ключ"),
             ("x_", " "),
         ] {
