@@ -118,10 +118,9 @@ impl Books {
             }
         }
         // Where the gateway finds out at a channel that a vendor cannot be asked this, nobody is
-        // to blame; which channel that was cannot be known from outside.
+        // asked.
         for name in ["all channels", "all keys"] {
-            let refused = u64::from(ask.is_refused_at_a_channel());
-            self.count(format!("{name}: attempts"), calls.len() as u64 + refused);
+            self.count(format!("{name}: attempts"), calls.len() as u64);
         }
     }
 
@@ -129,8 +128,7 @@ impl Books {
         self.count(format!("{name}: successes"), one.successes);
         self.count(format!("{name}: failures"), one.failures);
         self.count(format!("{name}: cancelled"), one.cancelled);
-        // Those that the gateway refuses itself are of this kind too.
-        if let Some(fault) = one.fault.filter(|fault| *fault != "bad_request") {
+        if let Some(fault) = one.fault {
             self.count(format!("{name}: fault {fault}"), 1);
         }
     }
@@ -261,10 +259,10 @@ impl Books {
         self.count(format!("{name}: failures"), group.failures);
         self.count(format!("{name}: cancelled"), group.cancelled);
         for (fault, count) in &group.faults {
-            if *fault != "bad_request" {
-                self.count(format!("{name}: fault {fault}"), *count);
-            }
+            self.count(format!("{name}: fault {fault}"), *count);
         }
+        let sum = group.successes + group.failures + group.cancelled;
+        assert_eq!(group.requests, sum, "{name}");
         self.counted_tokens(name, &group.tokens);
     }
 

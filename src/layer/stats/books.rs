@@ -268,7 +268,7 @@ impl Books {
         let answering = record.answered_by();
         for (place, attempt) in record.attempts.iter().enumerate() {
             let answer = (Some(place) == answering).then_some(one);
-            let one = Counts::of_attempt(attempt, answer);
+            let Some(one) = Counts::of_attempt(attempt, answer) else { continue };
             if let Some(channel) = &attempt.channel {
                 self.channels.own(channel.as_str(), Tally::default).add(now, &one);
             }

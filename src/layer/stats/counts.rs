@@ -3,7 +3,7 @@
 use crate::context::Attempt;
 use crate::pricing::Cost;
 use crate::protocol::Operation;
-use crate::protocol::model::{FaultKind, FaultOrigin, Usage};
+use crate::protocol::model::{Fault, FaultKind, FaultOrigin, Usage};
 use crate::record::Record;
 
 /// How many kinds of faults there are.
@@ -64,23 +64,28 @@ impl Counts {
         one
     }
 
-    /// What an attempt adds to its channel and its key. `request` is what its request adds, if
-    /// this attempt is the one that was answered with: bytes, tokens and cost are its own.
-    pub(super) fn of_attempt(attempt: &Attempt, request: Option<&Self>) -> Self {
+    /// What an attempt adds to its channel and its key; nothing if it never got there. `request` is
+    /// what its request adds, if this attempt is the one that was answered with: bytes, tokens and
+    /// cost are its own.
+    pub(super) fn of_attempt(attempt: &Attempt, request: Option<&Self>) -> Option<Self> {
+        if attempt.fault.is_some_and(is_refusal) {
+            return None;
+        }
         let by_status = || attempt.status.filter(|s| s.as_u16() >= 400).map(FaultKind::from_status);
         let kind = attempt.fault.map(|fault| fault.kind).or_else(by_status);
         let left = attempt.outrun || kind == Some(FaultKind::ClientCancel);
-        // A refusal of ours never got there.
-        let ours = attempt.fault.is_some_and(|fault| fault.origin == FaultOrigin::Gateway);
+        let failed = kind.is_some() && !left;
         let open = attempt.status.is_none() && kind.is_none();
         let mut one = request.copied().unwrap_or_default();
+        let cancelled = !failed && (left || open || one.cancelled > 0);
+        // One of the three, so that they add up.
         one.ended = 1;
-        one.successes = (kind.is_none() && !left && !open).into();
-        one.failures = (kind.is_some() && !left && !ours).into();
-        one.cancelled = (left || open || one.cancelled > 0).into();
+        one.successes = (!failed && !cancelled).into();
+        one.failures = failed.into();
+        one.cancelled = cancelled.into();
         one.faults = [0; FAULTS];
         one.fault(kind);
-        one
+        Some(one)
     }
 
     fn fault(&mut self, kind: Option<FaultKind>) {
@@ -108,6 +113,13 @@ impl Counts {
         let all = FaultKind::ALL.iter().zip(self.faults);
         all.filter(|(_, count)| *count > 0).map(|(kind, count)| (*kind, count.into()))
     }
+}
+
+/// Whether we refused it ourselves before it went anywhere, or could not read it to its end. What
+/// we did not take of an answer was answered.
+fn is_refusal(fault: Fault) -> bool {
+    let answered = matches!(fault.kind, FaultKind::ClientCancel | FaultKind::Upstream);
+    fault.origin == FaultOrigin::Gateway && !answered
 }
 
 impl Tokens {
@@ -157,13 +169,13 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::protocol::model::Fault;
 
     /// successes, failures, cancelled
     fn told(attempt: &Attempt) -> [u64; 3] {
-        let counts = Counts::of_attempt(attempt, None);
-        assert_eq!(counts.ended, 1);
-        [counts.successes, counts.failures, counts.cancelled]
+        let counts = Counts::of_attempt(attempt, None).unwrap();
+        let told = [counts.successes, counts.failures, counts.cancelled];
+        assert_eq!((counts.ended, told.iter().sum()), (1, 1_u64));
+        told
     }
 
     #[test]
@@ -190,11 +202,26 @@ mod tests {
         assert_eq!(told(&attempt(Some(200), upstream(FaultKind::Overloaded))), [0, 1, 0]);
         assert_eq!(told(&attempt(None, upstream(FaultKind::Transport))), [0, 1, 0]);
         assert_eq!(told(&attempt(Some(200), upstream(FaultKind::ClientCancel))), [0, 0, 1]);
-        assert_eq!(told(&attempt(None, Some(Fault::gateway(FaultKind::Overloaded)))), [0, 0, 0]);
+        let ours = |kind| Some(Fault::gateway(kind));
+        assert_eq!(told(&attempt(Some(200), ours(FaultKind::ClientCancel))), [0, 0, 1]);
+        // An answer that is too large for us was an answer.
+        assert_eq!(told(&attempt(Some(502), ours(FaultKind::Upstream))), [0, 1, 0]);
         assert_eq!(told(&attempt(None, None)), [0, 0, 1]);
         let mut outrun = attempt(Some(200), upstream(FaultKind::Timeout));
         outrun.outrun = true;
         assert_eq!(told(&outrun), [0, 0, 1]);
+    }
+
+    #[test]
+    fn what_never_got_there_is_not_counted() {
+        let request = Counts { ended: 1, bytes_in: 5, ..Counts::default() };
+        for kind in [FaultKind::Overloaded, FaultKind::BadRequest, FaultKind::TooLarge] {
+            let fault = Some(Fault::gateway(kind));
+            for status in [None, Some(kind.status())] {
+                let refused = Attempt { status, fault, ..Attempt::default() };
+                assert_eq!(Counts::of_attempt(&refused, Some(&request)), None);
+            }
+        }
     }
 
     #[test]
@@ -204,10 +231,14 @@ mod tests {
         request.cancelled = 1;
         request.fault(Some(FaultKind::ClientCancel));
         let attempt = Attempt { status: Some(StatusCode::OK), ..Attempt::default() };
-        let counts = Counts::of_attempt(&attempt, Some(&request));
+        let counts = Counts::of_attempt(&attempt, Some(&request)).unwrap();
         assert_eq!((counts.bytes_out, counts.tokens), (5, tokens));
-        assert_eq!((counts.successes, counts.failures, counts.cancelled), (1, 0, 1));
+        assert_eq!((counts.successes, counts.failures, counts.cancelled), (0, 0, 1));
         assert_eq!(counts.faults().count(), 0);
+        // Who leaves an answer that has failed changes nothing.
+        let fault = Some(Fault::new(FaultKind::Overloaded, StatusCode::OK, FaultOrigin::Upstream));
+        let failed = Counts::of_attempt(&Attempt { fault, ..attempt }, Some(&request)).unwrap();
+        assert_eq!((failed.successes, failed.failures, failed.cancelled), (0, 1, 0));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::counts::{Costs, Counts, Tokens};
 use super::histogram::Distribution;
 use super::windows::WindowSums;
 
-/// Ended requests of one path, model, provider or principal; ended attempts of one channel or key.
+/// Ended requests of one path, model, provider or principal; ended attempts of one channel or key,
+/// without those that the gateway refused itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct GroupStats {
@@ -26,7 +27,8 @@ pub struct GroupStats {
     pub successes: u64,
     /// Answered with another status, with an error within, or not at all.
     pub failures: u64,
-    /// Left by the caller before the end, or dropped because another attempt was faster.
+    /// Left by the caller before the end, or dropped because another attempt was faster. A request
+    /// that was left after its headers is also a success or a failure; an attempt is one of the three.
     pub cancelled: u64,
     /// Bytes of requests. Of attempts, those of the ones that were answered with.
     pub request_bytes: u64,

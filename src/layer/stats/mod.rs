@@ -39,7 +39,10 @@
 //! It counts in all, and by its path, model, provider and principal. Its attempts count by channel
 //! and key: a key that failed before another one answered is charged with that. The attempt that
 //! the answer came from has its bytes, tokens and cost. An attempt fails by a fault of whomever,
-//! except that the caller left; one that we refused ourselves neither fails nor succeeds.
+//! except that the caller left. It is counted as one of the three, so `requests` of a channel or a
+//! key is the sum of its successes, failures and cancelled. One that we refused ourselves (no key
+//! was free, the channel was full, the request could not be read) never got there and is not
+//! counted: the request that it belongs to is, and the request log has it.
 //!
 //! Each of these has sums since the start and of the last 15 minutes, hour, six hours and day:
 //! what ended then ([`GroupStats`]). All and models also have percentiles of their times, which are

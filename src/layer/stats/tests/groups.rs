@@ -129,8 +129,30 @@ fn who_leaves_is_the_fault_of_no_channel() {
     step(left.body_mut());
     drop(left);
     let snapshot = layer.stats().snapshot();
-    assert_eq!(told(&snapshot.channels["a"]), [1, 1, 0, 1, 0]);
+    assert_eq!(told(&snapshot.channels["a"]), [1, 0, 0, 1, 0]);
     assert_eq!(snapshot.channels["a"].response_bytes, 1);
+}
+
+#[test]
+fn what_we_refuse_is_a_request_at_no_channel() {
+    let layer = StatsLayer::new();
+    let refused = |name, key| {
+        let fault = Some(Fault::gateway(FaultKind::Overloaded));
+        Attempt { fault, ..attempt(name, key, 503, None) }
+    };
+    serve(&layer, "/x", |facts| {
+        facts.attempts = vec![refused("a", "1"), attempt("b", "2", 200, None)];
+        answer(200, ["x"])
+    });
+    serve(&layer, "/x", |facts| {
+        facts.attempts = vec![refused("a", "1"), refused("b", "2")];
+        answer(503, ["x"])
+    });
+    let snapshot = layer.stats().snapshot();
+    assert_eq!((snapshot.totals.requests, snapshot.totals.failures), (2, 1));
+    assert_eq!(told(&snapshot.channels["b"]), [1, 1, 0, 0, 0]);
+    assert_eq!(told(&snapshot.keys["id-2"]), [1, 1, 0, 0, 0]);
+    assert!(!snapshot.channels.contains_key("a") && !snapshot.keys.contains_key("id-1"));
 }
 
 #[test]
