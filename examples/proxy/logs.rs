@@ -17,6 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::log_files::LogFile;
+use crate::otel_logs::OtelLogs;
 use crate::settings::{LogFormat, LogSettings};
 
 /// Most lines that wait for the file; further ones are lost, and counted.
@@ -65,6 +66,7 @@ fn subscriber(
         settings.console.then(|| lines(settings.format, DefaultFields::new(), console, ansi));
     let subscriber = tracing_subscriber::registry()
         .with(EnvFilter::new(&settings.filter))
+        .with(OtelLogs::default())
         .with(console)
         .with(file);
     Ok((subscriber, logs))

@@ -21,6 +21,7 @@ mod gateway;
 mod listen;
 mod log_files;
 mod logs;
+mod otel_logs;
 mod records;
 mod server;
 mod settings;

@@ -52,7 +52,7 @@ impl Records {
     /// As configured; what writes is running.
     ///
     /// # Errors
-    /// When prices cannot be read, or the database not opened.
+    /// When prices or a certificate cannot be read, or the database not opened.
     pub(crate) async fn start(settings: &RecordSettings) -> Result<Self, Box<dyn Error>> {
         let prices = match &settings.prices {
             Some(path) => {
@@ -63,7 +63,10 @@ impl Records {
             }
             None => PriceTable::default(),
         };
-        let telemetry = settings.otlp.as_ref().map(Telemetry::start).transpose()?;
+        let telemetry = match &settings.otlp {
+            Some(otlp) => Some(Telemetry::start(otlp).await?),
+            None => None,
+        };
         let mut records = Self { telemetry, ..Self::in_memory() };
         records.stats.set_prices(prices.clone());
         if let Some(daily) = &settings.daily {

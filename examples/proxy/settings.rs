@@ -45,7 +45,8 @@
 //! | `REQUEST_LOG_BODIES` | false | bodies too, redacted and cut |
 //! | `REQUEST_LOG_RETENTION_DAYS` | 30 | days that its rows are kept |
 //! | `PRICES_FILE` | the embedded ones | prices of models |
-//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | nothing is sent | where traces and metrics go; other `OTEL_` variables are read by their crate, from the environment alone |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | nothing is sent | the collector that traces and metrics go to, by gRPC; other `OTEL_` variables are read by their crate, from the environment alone |
+//! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | what the system trusts | a PEM file: who alone may have signed the collector's certificate |
 //! | `DEMO_PACE_MS` | 30 | wait before each word of the demo's streams |
 
 mod listing;
@@ -73,7 +74,7 @@ use crate::custom_headers::custom_headers;
 use crate::environment::{BadSetting, Environment};
 
 pub(crate) use logs::{LogFormat, LogSettings};
-pub(crate) use records::RecordSettings;
+pub(crate) use records::{Otlp, RecordSettings};
 
 const DEFAULT_HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const DEFAULT_PORT: u16 = 8088;

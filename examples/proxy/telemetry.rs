@@ -2,15 +2,22 @@
 
 use std::error::Error;
 
-use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig};
+use http::Uri;
+use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig};
+use opentelemetry_otlp::{
+    ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig, WithTonicConfig,
+};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tower_llm_gateway::OtelLayer;
 use tower_llm_gateway::layer::otel::Otel;
 use tower_llm_gateway::redact;
-use tower_llm_gateway::secret::Secret;
+
+use crate::settings::Otlp;
 
 /// What sends them, in batches and from threads of its own.
 #[derive(Debug)]
@@ -20,16 +27,23 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    /// Sends to `endpoint` by gRPC. It need not be there yet.
-    pub(crate) fn start(endpoint: &Secret) -> Result<Self, Box<dyn Error>> {
-        let endpoint = endpoint.expose();
+    /// Sends to the collector by gRPC. It need not be there yet.
+    ///
+    /// # Errors
+    /// When its certificates cannot be read, or the system trusts nobody.
+    pub(crate) async fn start(otlp: &Otlp) -> Result<Self, Box<dyn Error>> {
+        let (endpoint, tls) = (otlp.endpoint.expose(), tls(otlp).await?);
         // Errors quote the endpoint, which may hold a password.
         let problem = |error: ExporterBuildError| {
             format!("OTEL_EXPORTER_OTLP_ENDPOINT: {}", redact::text(&error.to_string()))
         };
-        let spans = SpanExporter::builder().with_tonic().with_endpoint(endpoint);
+        let mut spans = SpanExporter::builder().with_tonic().with_endpoint(endpoint);
+        let mut metrics = MetricExporter::builder().with_tonic().with_endpoint(endpoint);
+        if let Some(tls) = tls {
+            spans = spans.with_tls_config(tls.clone());
+            metrics = metrics.with_tls_config(tls);
+        }
         let spans = spans.build().map_err(problem)?;
-        let metrics = MetricExporter::builder().with_tonic().with_endpoint(endpoint);
         let metrics = metrics.build().map_err(problem)?;
         // `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are read there.
         let mut resource = Resource::builder();
@@ -64,15 +78,21 @@ impl Telemetry {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_endpoint_that_cannot_be_used_keeps_its_password() {
-        let endpoint = Secret::new("https://user:hunter2@collector.example");
-        let error = Telemetry::start(&endpoint).unwrap_err().to_string();
-        assert!(error.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: "), "{error}");
-        assert!(!error.contains("hunter2"), "{error}");
+/// Whom the certificate of the collector may come from; `None` for one without TLS.
+async fn tls(otlp: &Otlp) -> Result<Option<ClientTlsConfig>, Box<dyn Error>> {
+    let https = |uri: Uri| uri.scheme_str() == Some("https");
+    if !otlp.endpoint.expose().parse().is_ok_and(https) {
+        return Ok(None);
     }
+    let tls = ClientTlsConfig::new();
+    let Some(path) = &otlp.certificate else { return Ok(Some(tls.with_native_roots())) };
+    let problem = |error: &dyn Error| format!("OTEL_EXPORTER_OTLP_CERTIFICATE: {error}");
+    let pem = tokio::fs::read(path).await.map_err(|error| problem(&error))?;
+    // Without one, no collector would ever be trusted.
+    CertificateDer::from_pem_slice(&pem).map_err(|error| problem(&error))?;
+    Ok(Some(tls.ca_certificate(Certificate::from_pem(pem))))
 }
+
+#[cfg(test)]
+#[path = "telemetry_tests.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! The settings in effect, as the log may show them.
 
 use std::fmt::{Display, Write};
+use std::path::Path;
 
 use http::HeaderValue;
 use tower_llm_gateway::layer::key_pool::{
@@ -151,6 +152,7 @@ fn logs(settings: &Settings) -> Vec<Row> {
 fn records(settings: &Settings) -> Vec<Row> {
     let records = &settings.records;
     let (daily, log) = (records.daily.as_ref(), records.request_log.as_ref());
+    let otlp = records.otlp.as_ref();
     let url = |secret: &Secret| redact::url(secret.expose()).into_owned();
     vec![
         (&["LOG_PERSISTENCE_ENABLED"], daily.is_some().to_string()),
@@ -161,7 +163,11 @@ fn records(settings: &Settings) -> Vec<Row> {
         (&["REQUEST_LOG_BODIES"], option(log.map(|log| log.bodies))),
         (&["REQUEST_LOG_RETENTION_DAYS"], option(log.map(|log| log.retention_days))),
         (&["PRICES_FILE"], option(records.prices.as_ref().map(|path| path.display()))),
-        (&["OTEL_EXPORTER_OTLP_ENDPOINT"], option(records.otlp.as_ref().map(url))),
+        (&["OTEL_EXPORTER_OTLP_ENDPOINT"], option(otlp.map(|otlp| url(&otlp.endpoint)))),
+        (
+            &["OTEL_EXPORTER_OTLP_CERTIFICATE"],
+            option(otlp.and_then(|otlp| otlp.certificate.as_deref()).map(Path::display)),
+        ),
     ]
 }
 

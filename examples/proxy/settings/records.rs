@@ -20,8 +20,8 @@ pub(crate) struct RecordSettings {
     pub(crate) request_log: Option<RequestLog>,
     /// In place of the embedded prices.
     pub(crate) prices: Option<PathBuf>,
-    /// Where traces and metrics go; its URL may hold a password.
-    pub(crate) otlp: Option<Secret>,
+    /// Where traces and metrics go.
+    pub(crate) otlp: Option<Otlp>,
 }
 
 /// The live log in files.
@@ -47,6 +47,15 @@ pub(crate) struct RequestLog {
     /// Whether the bodies are kept too, redacted and cut.
     pub(crate) bodies: bool,
     pub(crate) retention_days: u32,
+}
+
+/// A collector.
+#[derive(Debug, Clone)]
+pub(crate) struct Otlp {
+    /// It may hold a password.
+    pub(crate) endpoint: Secret,
+    /// Whom alone its certificate may come from, in PEM. `None`: whom the system trusts.
+    pub(crate) certificate: Option<PathBuf>,
 }
 
 impl RecordSettings {
@@ -113,11 +122,12 @@ fn days(env: &Environment, name: &str, default: u32) -> Result<u32, BadSetting> 
     Ok(env.parse(name, "a number of days, at least 1", read)?.unwrap_or(default))
 }
 
-fn otlp(env: &Environment) -> Result<Option<Secret>, BadSetting> {
+fn otlp(env: &Environment) -> Result<Option<Otlp>, BadSetting> {
+    let certificate = env.text("OTEL_EXPORTER_OTLP_CERTIFICATE").map(PathBuf::from);
     let Some(url) = env.text("OTEL_EXPORTER_OTLP_ENDPOINT") else { return Ok(None) };
     let uri: Option<http::Uri> = url.parse().ok();
     match uri.as_ref().and_then(http::Uri::scheme_str) {
-        Some("http" | "https") => Ok(Some(url.into())),
+        Some("http" | "https") => Ok(Some(Otlp { endpoint: url.into(), certificate })),
         _ => Err(BadSetting::new(
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             "must begin with http:// or https://",

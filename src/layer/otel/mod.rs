@@ -101,8 +101,9 @@
 //! By the propagator that is given, or set globally; OpenTelemetry's own default passes the caller's
 //! headers on untouched. The caller's span is the parent, or without one the span that is active
 //! where the layer is called; headers that mean nothing are ignored. The request that goes on
-//! carries the request's span instead, whichever upstream it goes to; `baggage` goes on only if
-//! [`OtelLayer::forward_baggage`] says so.
+//! carries the request's span instead, whichever upstream it goes to, and not that of the call: those
+//! spans are made when all is known, and nobody can give a span its id beforehand. `baggage` goes on
+//! only if [`OtelLayer::forward_baggage`] says so.
 //!
 //! # Order
 //!
