@@ -22,6 +22,9 @@ pub struct ChannelConfig {
     pub name: String,
     /// What its upstream speaks.
     pub service_type: ServiceType,
+    /// Whose it is, as statistics and traces name it; empty for whose protocol it speaks.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub provider: String,
     /// Where it is.
     pub base_url: String,
     /// Where else the same vendor is.
@@ -186,6 +189,10 @@ impl ChannelConfig {
     pub fn upstreams(&self) -> Result<Vec<Upstream>, ConfigError> {
         let upstreams = self.urls().map(|url| {
             let upstream = Upstream::new(url, self.service_type.protocol())
+                .and_then(|upstream| match self.provider.as_str() {
+                    "" => Ok(upstream),
+                    name => upstream.provider(name),
+                })
                 .map_err(|error| ConfigError::channel(self, error.to_string()))?
                 .models(self.model_mapping.clone().into_iter().collect())
                 .connection(self.connection())

@@ -32,6 +32,7 @@
 //! | `id` | made of the others, then kept | its stable name |
 //! | `name`, `description`, `website` | | for people |
 //! | `serviceType` | | `claude`, `openai`, `openaiold`, `responses`, `gemini`, `dashscope` |
+//! | `provider` | whose protocol it speaks | whose it is, as statistics and traces name it: `deepseek`, `groq` |
 //! | `baseUrl`, `baseUrls` | | a `#` at the end of one forbids to add a version |
 //! | `apiKeys` | `[]` | without one the channel is suspended |
 //! | `status` | `active` | `active`, `suspended`, `disabled` |

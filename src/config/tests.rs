@@ -217,6 +217,17 @@ fn urls_are_told_apart() {
 }
 
 #[test]
+fn providers_have_names() {
+    let mut config = ChannelConfig::new("a", ServiceType::OpenAi, "https://h", ["k"]);
+    assert_eq!(config.upstreams().unwrap()[0].own_provider(), None);
+    config.provider = "deepseek".to_owned();
+    assert_eq!(config.upstreams().unwrap()[0].own_provider().as_deref(), Some("deepseek"));
+    config.provider = "deep seek".to_owned();
+    let error = config.upstreams().unwrap_err().to_string();
+    assert!(error.contains("provider") && error.contains('a'), "{error}");
+}
+
+#[test]
 fn balances_fall_back_to_the_first() {
     let parse = |text: Value| Config::parse(&text.to_string()).unwrap().config;
     let config = parse(json!({"loadBalance": "round-robin", "geminiLoadBalance": "random"}));

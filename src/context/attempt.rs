@@ -41,6 +41,8 @@ pub struct Attempt {
     pub channel: Option<ChannelId>,
     /// The protocol that the upstream speaks.
     pub upstream_protocol: Option<Protocol>,
+    /// Whose the upstream is, where it was [named](super::Upstream::provider).
+    pub provider: Option<Arc<str>>,
     /// The model asked of the upstream, after mapping.
     pub upstream_model: Option<Arc<str>>,
     /// Which key, masked.

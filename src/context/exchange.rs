@@ -105,6 +105,8 @@ pub struct ExchangeFacts {
     pub client_protocol: Option<Protocol>,
     /// The protocol that the upstream speaks.
     pub upstream_protocol: Option<Protocol>,
+    /// Whose the upstream is, where it was [named](super::Upstream::provider).
+    pub provider: Option<Arc<str>>,
     /// What the body of the request says.
     pub request: Option<RequestFacts>,
     /// The model asked of the upstream, after mapping.

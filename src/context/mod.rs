@@ -14,4 +14,4 @@ pub use attempt::{Attempt, AttemptId, ChannelId, MAX_ATTEMPTS};
 pub use connection::Connection;
 pub use exchange::{Exchange, ExchangeFacts, Observed, PeerAddr, Principal, RequestFacts};
 pub use request_id::{MAX_REQUEST_ID, RequestId};
-pub use upstream::{BadUpstream, KeyHeaders, ModelMap, Upstream, UpstreamKey};
+pub use upstream::{BadUpstream, KeyHeaders, MAX_PROVIDER_NAME, ModelMap, Upstream, UpstreamKey};

@@ -44,7 +44,11 @@ struct Inner {
     dialect: Option<SharedDialect>,
     connection: Connection,
     vendor: VendorTag,
+    provider: Option<Arc<str>>,
 }
+
+/// Longest [name of a provider](Upstream::provider), in bytes.
+pub const MAX_PROVIDER_NAME: usize = 64;
 
 /// Which credential the upstream gets.
 ///
@@ -105,6 +109,9 @@ pub enum BadUpstream {
     Extra,
     /// Its key is empty or holds characters that no header may.
     Key,
+    /// The name of its provider is empty, longer than [`MAX_PROVIDER_NAME`], or holds other than
+    /// visible ASCII.
+    Provider,
 }
 
 impl fmt::Display for BadUpstream {
@@ -114,6 +121,7 @@ impl fmt::Display for BadUpstream {
             Self::Scheme => "upstream must begin with http:// or https://",
             Self::Extra => "upstream must have neither a query nor a user name or password",
             Self::Key => "upstream key is empty or holds characters that no header may",
+            Self::Provider => "upstream provider must be 1 to 64 visible ASCII characters",
         })
     }
 }
@@ -160,6 +168,7 @@ impl Upstream {
             profiles: Profiles::default(),
             dialect: None,
             connection: Connection::default(),
+            provider: None,
         })))
     }
 
@@ -238,6 +247,37 @@ impl Upstream {
     #[must_use]
     pub fn vendor_tag(&self) -> VendorTag {
         self.0.vendor
+    }
+
+    /// Whose it is, as statistics and traces name it. Default: by its protocol, so that all who
+    /// speak OpenAI's are one. OpenTelemetry knows `openai`, `anthropic`, `gcp.gemini`,
+    /// `gcp.vertex_ai`, `aws.bedrock`, `azure.ai.openai`, `deepseek`, `groq`, `mistral_ai`,
+    /// `x_ai`, `perplexity`, `cohere` and more; any other name does as well.
+    ///
+    /// ```
+    /// use tower_llm_gateway::context::Upstream;
+    /// use tower_llm_gateway::protocol::Protocol;
+    ///
+    /// let upstream = Upstream::new("https://api.deepseek.com", Protocol::OpenAiChat)?
+    ///     .provider("deepseek")?;
+    /// assert_eq!(upstream.own_provider().as_deref(), Some("deepseek"));
+    /// # Ok::<(), tower_llm_gateway::context::BadUpstream>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When `name` is empty, longer than [`MAX_PROVIDER_NAME`], or holds other than visible ASCII.
+    pub fn provider(self, name: &str) -> Result<Self, BadUpstream> {
+        let fits = (1..=MAX_PROVIDER_NAME).contains(&name.len());
+        if !fits || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(BadUpstream::Provider);
+        }
+        Ok(self.with(|inner| inner.provider = Some(name.into())))
+    }
+
+    /// The name of its provider, where it was given one.
+    #[must_use]
+    pub fn own_provider(&self) -> Option<Arc<str>> {
+        self.0.provider.clone()
     }
 
     /// Its way of speaking.
@@ -480,6 +520,20 @@ mod tests {
         let (one, two) = (at("https://a").vendor("Acme"), at("https://b").vendor("acme"));
         assert_eq!(one.vendor_tag(), two.vendor_tag());
         assert_ne!(at("https://a").vendor_tag(), at("https://b").vendor_tag());
+    }
+
+    #[test]
+    fn providers_have_short_visible_names() {
+        let named = |name: &str| Upstream::same_protocol("https://h").unwrap().provider(name);
+        let longest = "x".repeat(MAX_PROVIDER_NAME);
+        for name in ["deepseek", "gcp.gemini", "x", &longest] {
+            assert_eq!(named(name).unwrap().own_provider().as_deref(), Some(name));
+        }
+        let message = BadUpstream::Provider.to_string();
+        assert!(message.contains(&format!("1 to {MAX_PROVIDER_NAME} ")), "{message}");
+        for name in ["", "a b", "a\n", "\u{e9}", &format!("{longest}x")] {
+            assert_eq!(named(name).unwrap_err(), BadUpstream::Provider, "{name}");
+        }
     }
 
     #[test]

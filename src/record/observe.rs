@@ -208,6 +208,7 @@ impl<K: Sink> ResponseObserver<K> {
             response_model: response_model.map(short_model),
             principal: facts.principal.clone(),
             upstream_protocol: facts.upstream_protocol,
+            provider: facts.provider.clone(),
             usage: facts.usage.as_ref().map(Usage::counts),
             stop: facts.stop,
             attempts: facts.attempts.iter().map(short_attempt).collect(),

@@ -122,6 +122,8 @@ pub struct Record {
     pub principal: Option<Principal>,
     /// The protocol that the upstream speaks.
     pub upstream_protocol: Option<Protocol>,
+    /// Whose the upstream is, where it was [named](crate::context::Upstream::provider).
+    pub provider: Option<Arc<str>>,
     /// Tokens spent, where somebody says so; of an answer that broke off, what had passed.
     pub usage: Option<Usage<'static>>,
     /// Why the model stopped.

@@ -197,6 +197,7 @@ impl<C, E> Run<Response<C>, E> {
             attempt.chosen = true;
             if attempt.upstream_protocol.is_some() {
                 facts.upstream_protocol = attempt.upstream_protocol;
+                facts.provider.clone_from(&attempt.provider);
                 facts.upstream_model.clone_from(&attempt.upstream_model);
             }
         });

@@ -145,9 +145,8 @@ impl Sink for Otel {
         spans::end(&mut span, operation, self.principals, record);
         let protocol = record.upstream_protocol.or(record.client_protocol());
         if let Some((operation, protocol)) = operation.zip(protocol) {
-            let provider = names::provider(protocol);
             let waited = spans::waited(began, record);
-            self.metrics.record(operation, provider, waited, record);
+            self.metrics.record(operation, protocol, waited, record);
         }
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use opentelemetry::metrics::{Histogram, Meter};
 use opentelemetry::{KeyValue, Value};
 
-use super::names::Models;
+use super::names::{MAX_MODELS, MAX_PROVIDERS, Names, owner};
+use crate::protocol::Protocol;
 use crate::record::{End, Record};
 
 /// Boundaries of durations, in seconds.
@@ -38,7 +39,7 @@ pub const TOKEN_BUCKETS: [f64; 14] = [
     67_108_864.0,
 ];
 
-/// The instruments, and the models that have series in them.
+/// The instruments, and the names that have series in them.
 #[derive(Debug)]
 pub(super) struct Metrics {
     request: Histogram<f64>,
@@ -46,7 +47,8 @@ pub(super) struct Metrics {
     first_token: Histogram<f64>,
     output_token: Histogram<f64>,
     tokens: Histogram<u64>,
-    models: Models,
+    models: Names,
+    providers: Names,
 }
 
 impl Metrics {
@@ -87,19 +89,24 @@ impl Metrics {
                 &OUTPUT_TOKEN_BUCKETS,
             ),
             tokens,
-            models: Models::default(),
+            models: Names::new(MAX_MODELS),
+            providers: Names::new(MAX_PROVIDERS),
         }
     }
 
-    /// Records one request that asked a model something. `waited` is how long it was here before
+    /// Records one request that asked a model something of an upstream that speaks `protocol`.
+    /// `waited` is how long it was here before
     /// an upstream was called.
     pub(super) fn record(
         &self,
         operation: &'static str,
-        provider: &'static str,
+        protocol: Protocol,
         waited: Duration,
         record: &Record,
     ) {
+        // The host names them, but it may do so for years.
+        let named = record.provider.as_ref().map(|name| self.providers.bounded(name, true));
+        let provider = named.unwrap_or_else(|| owner(protocol).into());
         let mut attributes = vec![
             KeyValue::new("gen_ai.operation.name", operation),
             KeyValue::new("gen_ai.provider.name", provider),

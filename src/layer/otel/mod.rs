@@ -58,7 +58,7 @@
 //! | Attribute | Of the request | Of a call |
 //! |---|---|---|
 //! | `gen_ai.operation.name` | `chat`, `generate_content` (Gemini), `text_completion`, `embeddings`, `count_tokens` | as the upstream's protocol has it |
-//! | `gen_ai.provider.name` | `anthropic`, `openai`, `gcp.gemini`, `dashscope`: whose protocol the upstream speaks | likewise |
+//! | `gen_ai.provider.name` | the [name that the upstream was given](crate::context::Upstream::provider), else `anthropic`, `openai`, `gcp.gemini` or `dashscope`: whose protocol it speaks | likewise |
 //! | `gen_ai.request.model` | as the caller asked | as the upstream was asked |
 //! | `gen_ai.request.stream` | true for a stream | |
 //! | `gen_ai.response.model` | as the answer names it | |
@@ -93,7 +93,8 @@
 //!
 //! By `gen_ai.operation.name`, `gen_ai.provider.name`, `gen_ai.request.model` (as the upstream was
 //! asked) and, for the durations, `error.type`. At most [`MAX_MODELS`] models have series of their
-//! own, each since the first request for it that went well; the others are [`OTHER`] together. Their
+//! own, each since the first request for it that went well, and at most [`MAX_PROVIDERS`] names of
+//! providers; the others are [`OTHER`] together. Their
 //! boundaries are those of the conventions.
 //!
 //! # Trace context
@@ -133,7 +134,7 @@ mod tests;
 
 pub use layer::{Open, Otel, OtelLayer};
 pub use metrics::{DURATION_BUCKETS, FIRST_TOKEN_BUCKETS, OUTPUT_TOKEN_BUCKETS, TOKEN_BUCKETS};
-pub use names::{MAX_MODELS, OTHER};
+pub use names::{MAX_MODELS, MAX_PROVIDERS, OTHER};
 
 /// Middleware of [`OtelLayer`].
 pub type OtelService<S> = crate::record::RecordService<S, Otel>;

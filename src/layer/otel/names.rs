@@ -12,6 +12,10 @@ use crate::protocol::{Operation, Protocol, Route};
 /// How many models have series of their own; the others are counted as [`OTHER`].
 pub const MAX_MODELS: usize = 256;
 
+/// How many names of providers have series of their own, beside those of the protocols; the others
+/// are counted as [`OTHER`].
+pub const MAX_PROVIDERS: usize = 64;
+
 /// The conventions' word for what has no series of its own.
 pub const OTHER: &str = "_OTHER";
 
@@ -56,9 +60,14 @@ fn special(path: &str) -> Option<&'static str> {
     }
 }
 
-/// `gen_ai.provider.name`: whose protocol is spoken, which need not be whose models answer.
-/// The conventions know no name for DashScope; `dashscope` is what its other instrumentations say.
-pub(super) fn provider(protocol: Protocol) -> &'static str {
+/// `gen_ai.provider.name`: as the upstream is named, else whose protocol is spoken, which need not be
+/// whose models answer.
+pub(super) fn provider(named: Option<&Arc<str>>, protocol: Protocol) -> StringValue {
+    named.map_or_else(|| owner(protocol).into(), |name| name.clone().into())
+}
+
+/// Whose protocol it is. The conventions know no name for DashScope; `dashscope` is what its other instrumentations say.
+pub(super) fn owner(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Anthropic => "anthropic",
         Protocol::OpenAiChat | Protocol::OpenAiResponses => "openai",
@@ -87,19 +96,27 @@ pub(super) fn method(method: &Method) -> &'static str {
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER)
 }
 
-/// The models that have series of their own. A name gets a place once a request for it went well:
+/// The names that have series of their own. One gets a place once a request for it went well:
 /// callers cannot fill it with inventions.
-#[derive(Debug, Default)]
-pub(super) struct Models(Mutex<HashSet<Arc<str>>>);
+#[derive(Debug)]
+pub(super) struct Names {
+    known: Mutex<HashSet<Arc<str>>>,
+    most: usize,
+}
 
-impl Models {
-    /// The name to count under: that of the model, or [`OTHER`].
-    pub(super) fn bounded(&self, model: &Arc<str>, succeeded: bool) -> StringValue {
-        let mut models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if succeeded && models.len() < MAX_MODELS {
-            models.insert(model.clone());
+impl Names {
+    /// At most so many.
+    pub(super) fn new(most: usize) -> Self {
+        Self { known: Mutex::default(), most }
+    }
+
+    /// What to count under: the name, or [`OTHER`].
+    pub(super) fn bounded(&self, name: &Arc<str>, succeeded: bool) -> StringValue {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if succeeded && known.len() < self.most {
+            known.insert(name.clone());
         }
-        models.get(model).map_or_else(|| OTHER.into(), |known| known.clone().into())
+        known.get(name).map_or_else(|| OTHER.into(), |known| known.clone().into())
     }
 }
 
@@ -148,9 +165,9 @@ mod tests {
     }
 
     #[test]
-    fn models_are_bounded_and_come_in_by_success() {
-        let models = Models::default();
-        let bounded = |name: &str, succeeded| models.bounded(&name.into(), succeeded).to_string();
+    fn names_are_bounded_and_come_in_by_success() {
+        let names = Names::new(MAX_MODELS);
+        let bounded = |name: &str, succeeded| names.bounded(&name.into(), succeeded).to_string();
         assert_eq!(bounded("invented", false), OTHER);
         assert_eq!(bounded("m", true), "m");
         assert_eq!(bounded("m", false), "m");

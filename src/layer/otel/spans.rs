@@ -59,7 +59,8 @@ pub(super) fn end(
 /// What was asked of a model, and what it said to that.
 fn generation(span: &mut BoxedSpan, operation: &'static str, record: &Record) {
     if let Some(protocol) = record.upstream_protocol.or(record.client_protocol()) {
-        span.set_attribute(KeyValue::new("gen_ai.provider.name", provider(protocol)));
+        let provider = provider(record.provider.as_ref(), protocol);
+        span.set_attribute(KeyValue::new("gen_ai.provider.name", provider));
     }
     if let Some(model) = record.requested_model.as_ref().or(record.model.as_ref()) {
         span.update_name(format!("{operation} {model}"));
@@ -192,7 +193,9 @@ fn describe(
         let operation = operation_at(protocol, operation);
         operation.clone_into(&mut name);
         put("gen_ai.operation.name", operation.into());
-        put("gen_ai.provider.name", provider(protocol).into());
+        // An attempt that has told its protocol has told its provider's name, if there is one.
+        let told = attempt.upstream_protocol.map_or(&record.provider, |_| &attempt.provider);
+        put("gen_ai.provider.name", provider(told.as_ref(), protocol).into());
         if let Some(model) = attempt.upstream_model.as_ref().or(record.model.as_ref()) {
             name = format!("{operation} {model}");
             put("gen_ai.request.model", model.clone().into());

@@ -22,6 +22,7 @@ use tower_layer::Layer;
 
 use super::*;
 use crate::context::{Attempt, ChannelId, Exchange, Principal, RequestFacts};
+use crate::protocol::Protocol;
 use crate::protocol::model::{Fault, FaultKind, FaultOrigin};
 use crate::record::{Clock, RecordLayer};
 use crate::test_helpers::{Frames, Step, step, steps};
@@ -273,6 +274,36 @@ async fn requests_that_ask_no_model() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn providers_have_the_names_that_they_were_given() {
+    let (layer, told) = Told::new(Sampler::AlwaysOn);
+    let mut response = send(&layer, post("/v1/chat/completions"), async |request| {
+        let exchange = Exchange::of(request.extensions_mut());
+        exchange.update(|facts| facts.provider = Some("deepseek".into()));
+        for provider in [Some("groq"), None, Some("deepseek")] {
+            let id = exchange.begin_attempt(request.extensions_mut());
+            exchange.update_attempt(id, |attempt| {
+                attempt.upstream_protocol = Some(Protocol::OpenAiChat);
+                attempt.provider = provider.map(Into::into);
+                attempt.status = Some(StatusCode::OK);
+            });
+        }
+        typed("application/json", ["{}"])
+    })
+    .await;
+    steps(response.body_mut());
+    let spans = told.spans();
+    let names = spans.iter().map(|span| {
+        let named = span.attributes.iter().find(|a| a.key.as_str() == "gen_ai.provider.name");
+        named.unwrap().value.to_string()
+    });
+    // The calls, and then the request itself.
+    assert_eq!(names.collect::<Vec<_>>(), ["groq", "openai", "deepseek", "deepseek"]);
+    let metrics = told.metrics();
+    assert!(metrics.keys().all(|series| series.contains("provider.name=deepseek")), "{metrics:?}");
+    assert!(!metrics.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn calls_of_upstreams_are_children() {
     let (layer, told) = Told::new(Sampler::AlwaysOn);
     let mut response = send(&layer, post("/v1/chat/completions"), async |request| {
@@ -296,7 +327,7 @@ async fn calls_of_upstreams_are_children() {
         exchange.update_attempt(slow, |attempt| attempt.outrun = true);
         advance(SECOND).await;
         exchange.update_attempt(second, |attempt| {
-            attempt.upstream_protocol = Some(crate::protocol::Protocol::Gemini);
+            attempt.upstream_protocol = Some(Protocol::Gemini);
             attempt.upstream_model = Some("gemini".into());
             attempt.status = Some(StatusCode::OK);
         });

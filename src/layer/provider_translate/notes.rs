@@ -27,6 +27,7 @@ impl Notes {
         self.exchange.update(|facts| {
             if let Some(attempt) = facts.attempts.get_mut(id.index()) {
                 attempt.upstream_protocol = facts.upstream_protocol;
+                attempt.provider.clone_from(&facts.provider);
                 attempt.upstream_model.clone_from(&facts.upstream_model);
             }
         });

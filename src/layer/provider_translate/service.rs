@@ -70,6 +70,7 @@ where
         exchange.update(|facts| {
             facts.client_protocol = caller;
             facts.upstream_protocol = upstream.protocol().or(caller);
+            facts.provider = upstream.own_provider();
             // That of an attempt before this one.
             facts.upstream_model = None;
         });

@@ -126,8 +126,9 @@ async fn a_messages_caller_on_a_chat_upstream() {
     request.headers_mut().insert("anthropic-beta", "x".parse().unwrap());
     let exchange = Exchange::of(request.extensions_mut());
     exchange.begin_attempt(request.extensions_mut());
-    let layer =
-        ProviderTranslateLayer::to(upstream(Protocol::OpenAiChat).map_model("claude", "gpt-x"));
+    let layer = ProviderTranslateLayer::to(
+        upstream(Protocol::OpenAiChat).map_model("claude", "gpt-x").provider("acme").unwrap(),
+    );
     let (response, seen) =
         send(layer, request, (200, "application/json", vec![CHAT_ANSWER.into()])).await;
 
@@ -153,6 +154,10 @@ async fn a_messages_caller_on_a_chat_upstream() {
         assert_eq!(facts.upstream_model.as_deref(), Some("gpt-x"));
         let attempt = &facts.attempts[0];
         assert_eq!(attempt.upstream_protocol, facts.upstream_protocol);
+        assert_eq!(
+            (attempt.provider.as_deref(), facts.provider.as_deref()),
+            (Some("acme"), Some("acme"))
+        );
         assert_eq!(attempt.upstream_model, facts.upstream_model);
         assert_eq!(facts.request.as_ref().unwrap().model.as_deref(), Some("claude-x"));
         assert_eq!(facts.usage.as_ref().unwrap().input, 3);

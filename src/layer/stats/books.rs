@@ -11,6 +11,7 @@ use super::histogram::Histogram;
 use super::names::{Named, template};
 use super::ring::Ring;
 use super::windows::Windows;
+use crate::protocol::Protocol;
 use crate::record::{Begun, End, Record};
 
 /// How many finished requests are kept.
@@ -27,6 +28,9 @@ pub const MAX_PATHS: usize = 256;
 
 /// How many models are counted one by one; the others together.
 pub const MAX_MODELS: usize = 256;
+
+/// How many providers are counted one by one; the others together.
+pub const MAX_PROVIDERS: usize = 64;
 
 /// How many principals are counted one by one; the others together.
 pub const MAX_PRINCIPALS: usize = 512;
@@ -55,8 +59,8 @@ pub(crate) struct Books {
     pub(crate) times: Times,
     pub(crate) paths: Named<PathTally>,
     pub(crate) models: Named<ModelTally>,
-    /// By the protocol that the upstream speaks.
-    pub(crate) providers: BTreeMap<&'static str, Tally>,
+    /// By the name that the upstream was given, else by the protocol that it speaks.
+    pub(crate) providers: Named<Tally>,
     /// Their attempts.
     pub(crate) channels: Named<Tally>,
     /// Their attempts, by their ids.
@@ -79,7 +83,7 @@ impl Default for Books {
             times: Times::default(),
             paths: Named::new(MAX_PATHS),
             models: Named::new(MAX_MODELS),
-            providers: BTreeMap::new(),
+            providers: Named::new(MAX_PROVIDERS),
             channels: Named::new(MAX_CHANNELS),
             keys: Named::new(MAX_KEYS),
             principals: Named::new(MAX_PRINCIPALS),
@@ -254,8 +258,9 @@ impl Books {
             model.tally.add(now, one);
             model.times.add(record);
         }
-        if let Some(protocol) = record.upstream_protocol {
-            self.providers.entry(protocol.as_str()).or_default().add(now, one);
+        let spoken = record.upstream_protocol.map(Protocol::as_str);
+        if let Some(provider) = record.provider.as_deref().or(spoken) {
+            self.providers.own(provider, Tally::default).add(now, one);
         }
         if let Some(principal) = &record.principal {
             self.principals.entry(principal.id(), good).add(now, one);

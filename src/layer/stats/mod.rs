@@ -62,13 +62,13 @@
 //! |---|---|
 //! | finished requests | [`MAX_RECENT`] |
 //! | failed ones; of their bodies, where asked for | [`MAX_ERRORS`]; [`MAX_ERROR_BODY`](crate::record::MAX_ERROR_BODY) each |
-//! | paths, models, principals, channels, keys | [`MAX_PATHS`], [`MAX_MODELS`], [`MAX_PRINCIPALS`], [`MAX_CHANNELS`], [`MAX_KEYS`]; all others together as [`OTHER`] |
+//! | paths, models, providers, principals, channels, keys | [`MAX_PATHS`], [`MAX_MODELS`], [`MAX_PROVIDERS`], [`MAX_PRINCIPALS`], [`MAX_CHANNELS`], [`MAX_KEYS`]; all others together as [`OTHER`] |
 //! | length of a name | [`MAX_NAME`]; of a path and a model [`MAX_PATH`](crate::record::MAX_PATH) and [`MAX_MODEL`](crate::record::MAX_MODEL) |
 //! | minutes of the time series | [`MAX_MINUTES`] |
 //! | minutes and quarters of an hour of the windows | [`MAX_WINDOW_MINUTES`], [`MAX_WINDOW_QUARTERS`] |
 //!
 //! A path, a model or a principal gets an entry of its own only by a request that succeeded;
-//! channels and keys are the gateway's own. A name takes up to 40 KB if something ended in each of
+//! providers, channels and keys are the gateway's own. A name takes up to 40 KB if something ended in each of
 //! its minutes and quarters, and a model 45 KB more for its percentiles: at most 80 MB if all lists
 //! are full of names in use around the clock. No query, no header and no key is kept, but the masks
 //! of keys; the body of an error answer only where
@@ -103,7 +103,7 @@ mod windows;
 
 pub use books::{
     MAX_CHANNELS, MAX_ERRORS, MAX_KEYS, MAX_MINUTES, MAX_MODELS, MAX_PATHS, MAX_PRINCIPALS,
-    MAX_RECENT, SHORTEST_STREAM,
+    MAX_PROVIDERS, MAX_RECENT, SHORTEST_STREAM,
 };
 pub use errors::{ErrorEntry, ErrorReport, ErrorStatistics, ErrorsQuery};
 pub use group::{CostStats, GroupStats, Latency, TokenStats, WindowCounts, WindowStats};

@@ -99,11 +99,7 @@ fn sums(books: &Books, now: Duration) -> Snapshot {
         cost: all.cost,
         paths: BTreeMap::new(),
         models: BTreeMap::new(),
-        providers: books
-            .providers
-            .iter()
-            .map(|(name, tally)| (*name, GroupStats::of(tally, now)))
-            .collect(),
+        providers: BTreeMap::new(),
         channels: BTreeMap::new(),
         keys: BTreeMap::new(),
         principals: BTreeMap::new(),
@@ -119,6 +115,7 @@ fn list(snapshot: &mut Snapshot, stats: &Stats, now: Duration) {
     snapshot.paths = stats.read(|books| groups(&books.paths, |path| group(&path.tally)));
     snapshot.models =
         stats.read(|books| groups(&books.models, |model| GroupStats::of_model(model, now)));
+    snapshot.providers = stats.read(|books| groups(&books.providers, group));
     snapshot.channels = stats.read(|books| groups(&books.channels, group));
     snapshot.keys = stats.read(|books| groups(&books.keys, |key| GroupStats::of_key(key, now)));
     snapshot.principals = stats.read(|books| groups(&books.principals, group));

@@ -69,8 +69,9 @@ pub struct Snapshot {
     pub paths: BTreeMap<String, GroupStats>,
     /// By model.
     pub models: BTreeMap<String, GroupStats>,
-    /// By the protocol that the upstream speaks.
-    pub providers: BTreeMap<&'static str, GroupStats>,
+    /// By provider: the [name that the upstream was given](crate::context::Upstream::provider),
+    /// else the protocol that it speaks.
+    pub providers: BTreeMap<String, GroupStats>,
     /// Attempts by channel.
     pub channels: BTreeMap<String, GroupStats>,
     /// Attempts by key: by its id, or masked where it has none.

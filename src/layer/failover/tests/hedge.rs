@@ -64,6 +64,7 @@ async fn the_model_is_that_of_the_winner() {
     let (_, exchange) = ask(&layer, &Script::new(acts)).await;
     let told = exchange.read(|facts| (facts.upstream_protocol, facts.upstream_model.clone()));
     assert_eq!(told, (Some(Protocol::OpenAiChat), Some("slow".into())));
+    assert_eq!(exchange.read(|facts| facts.provider.clone()).as_deref(), Some("slow"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -209,6 +209,7 @@ impl Service<Request<RewriteBody<Frames>>> for Script {
             // Each channel has a model of its own, of its name.
             attempt.upstream_protocol = channel.map(|_| Protocol::OpenAiChat);
             attempt.upstream_model = channel.map(Into::into);
+            attempt.provider = channel.map(Into::into);
         });
         let model = act.channel.map(|(channel, _)| channel.into());
         exchange.update(|facts| facts.upstream_model = model);

@@ -57,10 +57,9 @@ impl Copied {
     pub(super) fn of(books: &Books, settings: &StatsCollector) -> Self {
         let now = settings.stats.now();
         let protocols = books.protocols.iter().map(|(name, counts)| (*name, counts));
-        let providers = books.providers.iter().map(|(name, tally)| (*name, &tally.total));
         let mut groups = vec![
             Group::new("protocol", REQUESTS, protocols),
-            Group::new("provider", REQUESTS, providers),
+            Group::new("provider", REQUESTS, each(&books.providers, |provider| &provider.total)),
             Group::new("model", REQUESTS, each(&books.models, |model| &model.tally.total)),
             Group::new("channel", ATTEMPTS, each(&books.channels, |channel| &channel.total)),
             Group::new("key", ATTEMPTS, each(&books.keys, |key| &key.tally.total)),

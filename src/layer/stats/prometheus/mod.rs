@@ -50,7 +50,7 @@
 //! | `start_time_seconds` | | gauge: when counting began, since the Unix epoch |
 //!
 //! The counters from `requests_total` to `unpriced_total` stand once more for each `protocol` (of
-//! the caller), `provider` (the protocol of the upstream), `model`, and, if
+//! the caller), `provider` (of the upstream: its name, else its protocol), `model`, and, if
 //! [`StatsCollector::principals`] asks for it, `principal`, with that word before their name and as
 //! their label: `model_requests_total{model="m"}`, `model_tokens_total{model="m",type="input"}`.
 //! `channel` and `key` count attempts: `channel_attempts_total`. A `key` is shown by its fingerprint.

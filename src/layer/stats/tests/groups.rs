@@ -172,11 +172,27 @@ fn providers_and_principals_have_their_own() {
     }
     let snapshot = layer.stats().snapshot();
     assert_eq!(told(&snapshot.providers["gemini"]), [3, 2, 1, 0, 0]);
+    assert!(snapshot.providers.values().all(|group| group.requests > 0));
     assert_eq!(told(&snapshot.providers["anthropic"]), [1, 0, 1, 0, 0]);
     assert_eq!(told(&snapshot.principals["one"]), [2, 1, 1, 0, 0]);
     assert_eq!(told(&snapshot.principals["two"]), [1, 1, 0, 0, 0]);
     assert_eq!(told(&snapshot.principals[OTHER]), [1, 0, 1, 0, 0]);
     assert_eq!(told(&snapshot.paths["/x"]), [4, 2, 2, 0, 0]);
+}
+
+#[test]
+fn a_provider_has_the_name_that_it_was_given() {
+    let layer = StatsLayer::new();
+    for name in [Some("deepseek"), Some("groq"), Some("deepseek"), None] {
+        serve(&layer, "/x", |facts| {
+            facts.provider = name.map(Into::into);
+            facts.upstream_protocol = Some(Protocol::OpenAiChat);
+            answer(200, [])
+        });
+    }
+    let providers = layer.stats().snapshot().providers;
+    let counts: Vec<_> = providers.iter().map(|(name, g)| (name.as_str(), g.requests)).collect();
+    assert_eq!(counts, [("deepseek", 2), ("groq", 1), ("openai-chat", 1)]);
 }
 
 #[test]
@@ -293,6 +309,7 @@ fn names_are_bounded_everywhere() {
     let most = MAX_KEYS.max(MAX_PRINCIPALS).max(MAX_CHANNELS) as u64 + 10;
     for i in 0..most {
         serve(&layer, &format!("/ok/{i}"), |facts| {
+            facts.provider = Some(format!("v{i}").into());
             facts.principal = Some(Principal::new(format!("p{i}")));
             facts.upstream_model = Some(format!("m{i}").into());
             facts.attempts = vec![attempt(&format!("c{i}"), &i.to_string(), 200, None)];
@@ -303,6 +320,7 @@ fn names_are_bounded_everywhere() {
     for (groups, limit) in [
         (&snapshot.paths, MAX_PATHS),
         (&snapshot.models, MAX_MODELS),
+        (&snapshot.providers, MAX_PROVIDERS),
         (&snapshot.principals, MAX_PRINCIPALS),
         (&snapshot.channels, MAX_CHANNELS),
         (&snapshot.keys, MAX_KEYS),
