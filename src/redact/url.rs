@@ -134,6 +134,7 @@ mod tests {
             ("socks5h://u:p@1.2.3.4:1080", "socks5h://***@1.2.3.4:1080"),
             ("redis://:p@h/0", "redis://***@h/0"),
             ("postgres://u:p#a?b/c@h/db?sslmode=require", "postgres://***@h/db?sslmode=require"),
+            ("postgres://u:p/w@d@h/x@y", "postgres://***@h/x@y"),
             ("https://h/@scope/p@1", "https://h/@scope/p@1"),
             ("https://[::1]:80/@a", "https://[::1]:80/@a"),
             ("https://h/v1/sk-1234567890abcdef/x", "https://h/v1/sk-12345***bcdef/x"),

@@ -176,8 +176,13 @@ pub(crate) fn userinfo(text: &str, at: usize) -> Option<Range<usize>> {
             .is_some_and(|colon| !authority[colon + 1..].iter().all(u8::is_ascii_digit));
     let end = match memchr::memrchr(b'@', authority) {
         Some(end) => end,
-        None if broken => memchr::memchr(b'@', rest)
-            .filter(|end| !rest[..*end].iter().any(|byte| is_no_url(*byte)))?,
+        None if broken => {
+            let first = memchr::memchr(b'@', rest)
+                .filter(|end| !rest[..*end].iter().any(|byte| is_no_url(*byte)))?;
+            // It may hold an `@` too.
+            let behind = rest[first + 1..].split(ends).next().unwrap_or_default();
+            memchr::memrchr(b'@', behind).map_or(first, |last| first + 1 + last)
+        }
         None => return None,
     };
     Some(start..start + end)
