@@ -47,6 +47,8 @@ fn layers_and_services() {
     service::<limit::Limit<()>>();
     service::<otel::OtelService<()>>();
     service::<otel::Otel>();
+    service::<otel::OtelCallLayer>();
+    service::<otel::OtelCall<()>>();
     service::<live_log::LiveLogService<()>>();
     service::<provider_translate::ProviderTranslate<()>>();
     service::<request_log::RequestLogService<()>>();

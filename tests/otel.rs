@@ -180,10 +180,12 @@ impl Gateway {
             .with_tracer_provider(&tracer)
             .with_meter_provider(&meter)
             .with_propagator(TraceContextPropagator::new());
+        let spans_of_calls = otel.calls();
         let stack = ServiceBuilder::new()
             .layer(otel)
             .layer(ApiKeyAuthLayer::new([KEY]).unwrap())
             .layer(FailoverLayer::new())
+            .layer(spans_of_calls)
             .layer(ChannelLayer::new(channels))
             .layer(KeyPoolLayer::new(KeyPool::new([VENDOR_KEY]).unwrap()))
             .layer(ProviderTranslateLayer::from_context())
@@ -350,11 +352,11 @@ async fn a_stream_after_a_failover() {
     has(&failed, &[("http.response.status_code", "503")]);
     has(&good, &[("llm_gateway.channel", "good"), ("http.request.resend_count", "1")]);
 
-    // Every upstream gets the request's span, whatever the caller's `Connection` says.
+    // Every upstream gets the span of its call, whatever the caller's `Connection` says.
     let calls = gateway.calls.lock().unwrap().clone();
     assert_eq!(calls.len(), 2);
-    for (_, headers) in &calls {
-        let own = format!("00-{TRACE}-{}-01", hex(&request.span_id));
+    for ((_, headers), attempt) in calls.iter().zip([&failed, &good]) {
+        let own = format!("00-{TRACE}-{}-01", hex(&attempt.span_id));
         assert_eq!(headers["traceparent"], own.as_str());
         assert_eq!(headers["tracestate"], "shop=7");
         assert!(!headers.contains_key("baggage"));

@@ -40,7 +40,7 @@ impl Gateway {
         routing: &Routing,
         records: &Records,
     ) -> Result<Self, Box<dyn Error>> {
-        let mut stack = to_upstreams(settings, routing);
+        let mut stack = to_upstreams(settings, routing, records);
         if settings.sessions.unwrap_or_else(|| routing.needs_sessions()) {
             stack = wrap(SessionLayer::new().max_request_bytes(settings.max_request), stack);
         }
@@ -74,7 +74,7 @@ fn limits(settings: &Settings) -> Option<LimitLayer> {
 }
 
 /// From failover inwards: what every attempt passes.
-fn to_upstreams(settings: &Settings, routing: &Routing) -> Router {
+fn to_upstreams(settings: &Settings, routing: &Routing, records: &Records) -> Router {
     // An encoded answer would pass, and its tokens with it, uncounted.
     let identity = HeaderValue::from_static("identity");
     let mut filter = HopByHopFilterLayer::new()
@@ -88,6 +88,7 @@ fn to_upstreams(settings: &Settings, routing: &Routing) -> Router {
         .max_request_bytes(settings.max_request);
     let classifier = Arc::new(Classifier::new().fuzzy(routing.fuzzy));
     let attempt = ServiceBuilder::new()
+        .option_layer(records.calls())
         .layer(ChannelLayer::new(routing.channels.clone()).max_body_bytes(settings.max_request))
         .layer(KeyPoolLayer::by_channel(routing.keys.clone()))
         .layer(translate)

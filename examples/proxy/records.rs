@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_llm_gateway::layer::live_log::{LiveLog, REPLAYED};
-use tower_llm_gateway::layer::otel::Otel;
+use tower_llm_gateway::layer::otel::{Otel, OtelCallLayer};
 use tower_llm_gateway::layer::request_log::{MAX_BODY, RequestLog};
 use tower_llm_gateway::layer::stats::Stats;
 use tower_llm_gateway::pricing::PriceTable;
@@ -121,6 +121,11 @@ impl Records {
         RecordLayer::new((self.stats.clone(), self.log.clone(), requests, otel))
             .error_bodies(true)
             .bodies(self.bodies)
+    }
+
+    /// Belongs inside of failover; there is none without OpenTelemetry.
+    pub(crate) fn calls(&self) -> Option<OtelCallLayer> {
+        self.telemetry.as_ref().map(Telemetry::calls)
     }
 
     /// Writes what is left, within [`FLUSH`].

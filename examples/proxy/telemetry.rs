@@ -14,7 +14,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tower_llm_gateway::OtelLayer;
-use tower_llm_gateway::layer::otel::Otel;
+use tower_llm_gateway::layer::otel::{Otel, OtelCallLayer};
 use tower_llm_gateway::redact;
 
 use crate::settings::Otlp;
@@ -24,6 +24,7 @@ use crate::settings::Otlp;
 pub(crate) struct Telemetry {
     spans: SdkTracerProvider,
     metrics: SdkMeterProvider,
+    otel: Otel,
 }
 
 impl Telemetry {
@@ -53,19 +54,24 @@ impl Telemetry {
         let resource = resource.build();
         let tracer = SdkTracerProvider::builder().with_resource(resource.clone());
         let meter = SdkMeterProvider::builder().with_resource(resource);
-        Ok(Self {
-            spans: tracer.with_batch_exporter(spans).build(),
-            metrics: meter.with_periodic_exporter(metrics).build(),
-        })
+        let spans = tracer.with_batch_exporter(spans).build();
+        let metrics = meter.with_periodic_exporter(metrics).build();
+        let otel = OtelLayer::new()
+            .with_tracer_provider(&spans)
+            .with_meter_provider(&metrics)
+            .with_propagator(TraceContextPropagator::new())
+            .otel();
+        Ok(Self { spans, metrics, otel })
     }
 
     /// Whom requests are told to.
     pub(crate) fn sink(&self) -> Otel {
-        OtelLayer::new()
-            .with_tracer_provider(&self.spans)
-            .with_meter_provider(&self.metrics)
-            .with_propagator(TraceContextPropagator::new())
-            .otel()
+        self.otel.clone()
+    }
+
+    /// What every call of an upstream passes.
+    pub(crate) fn calls(&self) -> OtelCallLayer {
+        self.otel.calls()
     }
 
     /// Sends what is left.

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use axum::body::{Body, to_bytes};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use http::Request;
 use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -13,19 +15,27 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tower::ServiceExt;
 use tower_llm_gateway::secret::Secret;
 
+use crate::channels::Routing;
+use crate::demo::Demo;
 use crate::environment::Environment;
+use crate::gateway::Gateway;
 use crate::logs;
+use crate::records::Records;
 use crate::settings::Settings;
 
-/// How a span is called, and the `x-token` that came with it.
-type Arrived = (String, Option<String>);
+/// A span, and the `x-token` that came with it.
+type Arrived = (Span, Option<String>);
 
 /// Takes spans.
 #[derive(Clone, Default)]
@@ -42,7 +52,7 @@ impl TraceService for Collector {
         let resources = request.into_inner().resource_spans.into_iter();
         let spans =
             resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans);
-        self.0.lock().unwrap().extend(spans.map(|span| (span.name, token.clone())));
+        self.0.lock().unwrap().extend(spans.map(|span| (span, token.clone())));
         Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
     }
 }
@@ -124,8 +134,9 @@ async fn a_collector_by_tls_gets_spans() {
     let tls = Tls::start().await;
     let endpoint = format!("https://user:hunter2@localhost:{}", tls.port);
     let log = log_of_a_span(&endpoint, Some(tls.certificate())).await;
-    let spans = tls.collector.0.lock().unwrap().clone();
-    assert_eq!(spans, [("one".to_owned(), Some("hunter2-token".to_owned()))], "{log}");
+    let spans = tls.collector.0.lock().unwrap();
+    let spans: Vec<_> = spans.iter().map(|(span, token)| (&*span.name, token.as_deref())).collect();
+    assert_eq!(spans, [("one", Some("hunter2-token"))], "{log}");
     assert!(!log.contains("hunter2"), "{log}");
 }
 
@@ -151,6 +162,36 @@ async fn failures_are_told() {
         assert_eq!(log.lines().filter(told).count(), 1, "{log}");
         assert!(!log.contains("hunter2"), "{log}");
     }
+}
+
+/// What a vendor does belongs below the call that asked it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vendors_are_told_of_their_call() {
+    let (tls, mut running) = (Tls::start().await, JoinSet::new());
+    let vendor = Demo::new().start(&mut running).await.unwrap();
+    let endpoint = format!("https://localhost:{}", tls.port);
+    let certificate = tls.certificate().display().to_string();
+    let pairs = [
+        ("UPSTREAM_URL", &*vendor),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", &*certificate),
+    ];
+    let settings = Settings::read(&pairs.into_iter().collect::<Environment>()).unwrap();
+    let records = Records::start(&settings.records).await.unwrap();
+    let routing = Routing::at(&settings, None, &[("upstream", &vendor)]).unwrap();
+    let gateway = Gateway::new(&settings, &routing, &records).unwrap();
+    let request = Request::post("/demo/echo").body(Body::empty()).unwrap();
+    let response = gateway.stack.oneshot(request).await.unwrap();
+    let seen: Value =
+        serde_json::from_slice(&to_bytes(response.into_body(), 1 << 20).await.unwrap()).unwrap();
+    records.finish().await;
+
+    let headers = seen["headers"].as_array().unwrap();
+    let trace = headers.iter().find(|header| header[0] == "traceparent").unwrap();
+    let spans = tls.collector.0.lock().unwrap();
+    let (call, _) = spans.iter().find(|(span, _)| span.kind() == SpanKind::Client).unwrap();
+    let id: String = call.span_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(trace[1].as_str().unwrap().contains(&id), "{trace} {id}");
 }
 
 #[tokio::test]

@@ -1,19 +1,22 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use http::HeaderMap;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::global::{self, BoxedSpan, BoxedTracer};
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{Span, Tracer, TracerProvider};
+use opentelemetry::trace::{Span, TraceContextExt, Tracer, TracerProvider};
 use tokio::time::Instant;
 use tower_layer::Layer;
 
+use super::calls::{Calls, OtelCallLayer};
 use super::metrics::Metrics;
 use super::propagation::Propagation;
 use super::spans::{self, Times};
 use super::{OtelService, SCHEMA_URL, SCOPE, names};
+use crate::context::AttemptId;
 use crate::record::{Begun, Record, RecordLayer, Sink};
 
 /// Tells OpenTelemetry of every request. See the [module docs](super).
@@ -78,6 +81,13 @@ impl OtelLayer {
         self.record.sink().clone()
     }
 
+    /// The layer for calls of upstreams, which belongs inside of whoever repeats requests. See the
+    /// [module docs](super#trace-context).
+    #[must_use]
+    pub fn calls(&self) -> OtelCallLayer {
+        self.otel().calls()
+    }
+
     fn with(self, change: impl FnOnce(&mut Otel)) -> Self {
         let mut otel = self.otel();
         change(&mut otel);
@@ -106,6 +116,7 @@ pub struct Otel {
     metrics: Arc<Metrics>,
     propagation: Propagation,
     principals: bool,
+    calls: Calls,
 }
 
 impl Otel {
@@ -115,7 +126,29 @@ impl Otel {
             metrics: Arc::new(Metrics::new(&global::meter_with_scope(scope()))),
             propagation: Propagation::default(),
             principals: false,
+            calls: Calls::default(),
         }
+    }
+
+    /// As [`OtelLayer::calls`], for requests that this sink is told of.
+    #[must_use]
+    pub fn calls(&self) -> OtelCallLayer {
+        OtelCallLayer::new(self.clone())
+    }
+
+    /// The span of a call begins, and its upstream is told of it in place of the request's.
+    pub(super) fn call(&self, attempt: AttemptId, method: &'static str, headers: &mut HeaderMap) {
+        let caller = self.propagation.extract(headers);
+        let request = caller.span().span_context().span_id();
+        let begin = |started| spans::begin_call(&self.tracer, method, started, &caller);
+        if let Some(call) = self.calls.begin(request, attempt, begin) {
+            self.propagation.inject(&caller, &call, headers);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.calls.is_empty()
     }
 }
 
@@ -135,13 +168,19 @@ impl Sink for Otel {
         let span = spans::begin(&self.tracer, begun, operation, &caller);
         self.propagation.inject(&caller, span.span_context(), headers);
         // The clock of the attempts' marks.
-        Open { span, operation, began: Instant::now().into_std() }
+        let began = Instant::now().into_std();
+        if span.is_recording() {
+            let wall = UNIX_EPOCH + begun.started;
+            self.calls.expect(span.span_context().span_id(), (wall, began));
+        }
+        Open { span, operation, began }
     }
 
     fn ended(&self, open: Open, record: &Arc<Record>) {
         let Open { mut span, operation, began } = open;
         let times = Times::new(began, record);
-        spans::attempts(&self.tracer, &span, operation, times, record);
+        let calls = self.calls.end(span.span_context().span_id());
+        spans::attempts(&self.tracer, &span, calls, operation, times, record);
         spans::end(&mut span, operation, self.principals, record);
         let protocol = record.upstream_protocol.or(record.client_protocol());
         if let Some((operation, protocol)) = operation.zip(protocol) {

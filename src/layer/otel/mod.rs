@@ -47,8 +47,8 @@
 //! ([`ExchangeFacts::attempts`](crate::context::ExchangeFacts::attempts)). The call whose answer the
 //! caller gets lasts until that answer ends, the others until they were answered.
 //!
-//! A sampler sees the method, the path, the operation and the request id of a request; its model and
-//! its provider are known later.
+//! A sampler sees the method, the path, the operation and the request id of a request, and the method
+//! of a call; its model and its provider are known later.
 //!
 //! The conventions are those of
 //! [semantic-conventions 1.41](https://github.com/open-telemetry/semantic-conventions/tree/v1.41.0/docs/gen-ai),
@@ -102,28 +102,65 @@
 //! By the propagator that is given, or set globally; OpenTelemetry's own default passes the caller's
 //! headers on untouched. The caller's span is the parent, or without one the span that is active
 //! where the layer is called; headers that mean nothing are ignored. The request that goes on
-//! carries the request's span instead, whichever upstream it goes to, and not that of the call: those
-//! spans are made when all is known, and nobody can give a span its id beforehand. `baggage` goes on
-//! only if [`OtelLayer::forward_baggage`] says so.
+//! carries the request's span instead; `baggage` goes on only if [`OtelLayer::forward_baggage`] says
+//! so.
+//!
+//! What an upstream does belongs below the call that asked it. [`OtelLayer::calls`] is a second
+//! layer for that: it begins the span of each call, and writes that one into the headers. It stands
+//! inside of [`FailoverLayer`](crate::FailoverLayer), where there is one, so that each attempt
+//! passes it:
+//!
+//! ```
+//! use http::Request;
+//! use opentelemetry_sdk::propagation::TraceContextPropagator;
+//! use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_llm_gateway::OtelLayer;
+//!
+//! # type Body = http_body_util::Full<bytes::Bytes>;
+//! # tokio_test::block_on(async {
+//! let exporter = InMemorySpanExporter::default();
+//! let spans = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+//! let otel = OtelLayer::new()
+//!     .with_tracer_provider(&spans)
+//!     .with_propagator(TraceContextPropagator::new());
+//! let calls = otel.calls();
+//! let upstream = service_fn(|request: Request<_>| async move {
+//!     // The upstream answers with what it was told.
+//!     let trace = request.headers()["traceparent"].to_str().unwrap().to_owned();
+//!     Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(trace)))
+//! });
+//! let service = ServiceBuilder::new().layer(otel).layer(calls).service(upstream);
+//! let answer = service.oneshot(Request::new(Body::default())).await.unwrap();
+//! let trace = http_body_util::BodyExt::collect(answer).await.unwrap().to_bytes();
+//!
+//! let [call, request] = &exporter.get_finished_spans().unwrap()[..] else { panic!() };
+//! assert_eq!(call.parent_span_id, request.span_context.span_id());
+//! let id = call.span_context.span_id().to_string();
+//! assert!(String::from_utf8_lossy(&trace).contains(&id));
+//! # });
+//! ```
 //!
 //! # Order
 //!
 //! Outermost, beside or around [`StatsLayer`](crate::StatsLayer), so that refusals are seen too.
 //! Where there are several of the layers that watch, one
 //! [`RecordLayer`](crate::record::RecordLayer) with [`OtelLayer::otel`] among its sinks watches once
-//! for all.
+//! for all. [`OtelLayer::calls`] stands inside of whoever repeats requests.
 //!
 //! # Cost
 //!
 //! Nothing for a frame but what [`record`](crate::record) itself does. A request that is not sampled
 //! costs a span that keeps nothing, the headers of its trace, and the metrics: at most six
-//! measurements, and a lock for the name of its model.
+//! measurements, and a lock for the name of its model. Another lock is taken for a moment where a
+//! sampled request begins, where any ends, and for each call that passes [`OtelLayer::calls`].
 //!
 //! # Buffering, Cancellation, Errors
 //!
 //! As [`record`](crate::record): nothing is buffered, a request whose caller leaves is told of when
 //! it is dropped, errors pass as they are.
 
+mod calls;
 mod layer;
 mod metrics;
 mod names;
@@ -132,6 +169,7 @@ mod spans;
 #[cfg(test)]
 mod tests;
 
+pub use calls::{OtelCall, OtelCallLayer};
 pub use layer::{Open, Otel, OtelLayer};
 pub use metrics::{DURATION_BUCKETS, FIRST_TOKEN_BUCKETS, OUTPUT_TOKEN_BUCKETS, TOKEN_BUCKETS};
 pub use names::{MAX_MODELS, MAX_PROVIDERS, OTHER};

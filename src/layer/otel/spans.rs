@@ -6,6 +6,7 @@ use opentelemetry::global::{BoxedSpan, BoxedTracer};
 use opentelemetry::trace::{Span, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Array, Context, KeyValue, Value};
 
+use super::calls;
 use super::metrics::integer;
 use super::names::{OTHER, finish_reason, method, operation_at, provider};
 use crate::context::Attempt;
@@ -138,10 +139,26 @@ impl Times {
     }
 }
 
-/// One span for each call of an upstream, below `parent`.
+/// Begins the span of a call of an upstream, below `parent`.
+pub(super) fn begin_call(
+    tracer: &BoxedTracer,
+    method: &'static str,
+    started: SystemTime,
+    parent: &Context,
+) -> BoxedSpan {
+    let builder = SpanBuilder::from_name(method)
+        .with_kind(SpanKind::Client)
+        .with_start_time(started)
+        .with_attributes([KeyValue::new("http.request.method", method)]);
+    tracer.build_with_context(builder, parent)
+}
+
+/// One span for each call of an upstream, below `parent`: the one that has begun, or else all of it
+/// now.
 pub(super) fn attempts(
     tracer: &BoxedTracer,
     parent: &BoxedSpan,
+    mut begun: calls::Begun,
     operation: Option<&'static str>,
     times: Times,
     record: &Record,
@@ -160,12 +177,14 @@ pub(super) fn attempts(
         let ended = answered(attempt).or(decided).filter(|_| Some(index) != last);
         let ended = ended.map_or(times.ended, |at| times.at(at));
         let started = times.at(started);
+        let open = begun.iter().position(|(attempt, _)| attempt.index() == index);
+        let mut span = match open {
+            Some(open) => begun.swap_remove(open).1,
+            None => begin_call(tracer, method(&record.begun.method), started, &parent),
+        };
         let (name, attributes) = describe(index, attempt, operation, record);
-        let builder = SpanBuilder::from_name(name)
-            .with_kind(SpanKind::Client)
-            .with_start_time(started)
-            .with_attributes(attributes);
-        let mut span = tracer.build_with_context(builder, &parent);
+        span.update_name(name);
+        span.set_attributes(attributes);
         if let Some(fault) = attempt.fault.filter(|fault| fault.kind != FaultKind::ClientCancel) {
             span.set_status(Status::error(fault.kind.as_str()));
         }
@@ -187,7 +206,7 @@ fn describe(
     let protocol = attempt.upstream_protocol.or(record.upstream_protocol);
     let protocol = protocol.or(record.client_protocol());
     let mut name = method(&record.begun.method).to_owned();
-    let mut attributes = vec![KeyValue::new("http.request.method", method(&record.begun.method))];
+    let mut attributes = Vec::new();
     let mut put = |key: &'static str, value: Value| attributes.push(KeyValue::new(key, value));
     if let Some((operation, protocol)) = operation.zip(protocol) {
         let operation = operation_at(protocol, operation);

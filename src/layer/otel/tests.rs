@@ -377,6 +377,79 @@ async fn calls_of_upstreams_are_children() {
     assert_eq!(sum("gen_ai.client.operation.duration"), 3.0);
 }
 
+/// Two at once, as a hedge, and one that goes past the layer of calls.
+#[tokio::test(start_paused = true)]
+async fn what_an_upstream_does_belongs_below_its_call() {
+    let (layer, told) = Told::new(Sampler::AlwaysOn);
+    let (calls, seen) = (layer.calls(), Arc::new(Mutex::new(Vec::new())));
+    let kept = seen.clone();
+    let mut response = send(&layer, post("/v1/messages"), async move |request| {
+        let exchange = Exchange::of(request.extensions_mut());
+        for through in [true, true, false] {
+            advance(SECOND).await;
+            let id = exchange.begin_attempt(request.extensions_mut());
+            if through {
+                let mut call = Request::post("/elsewhere").body(()).unwrap();
+                call.headers_mut().clone_from(request.headers());
+                call.extensions_mut().clone_from(request.extensions());
+                let upstream = service_fn(async |call: Request<()>| {
+                    let trace = call.headers()["traceparent"].to_str().unwrap().to_owned();
+                    Ok::<_, Infallible>(trace)
+                });
+                let trace = calls.layer(upstream).oneshot(call).await.unwrap();
+                kept.lock().unwrap().push(trace);
+            }
+            exchange.update_attempt(id, |attempt| attempt.status = Some(StatusCode::OK));
+        }
+        typed("application/json", ["{}"])
+    })
+    .await;
+    steps(response.body_mut());
+    let mut spans = told.spans();
+    let request = spans.pop().unwrap();
+    let context = &request.span_context;
+    let own =
+        |span: &SpanData| format!("00-{}-{}-01", context.trace_id(), span.span_context.span_id());
+    assert_eq!(*seen.lock().unwrap(), spans[..2].iter().map(own).collect::<Vec<_>>());
+    assert_eq!(spans.len(), 3);
+    for (n, span) in (1..).zip(&spans) {
+        assert_eq!((&*span.name, span.parent_span_id), ("chat", context.span_id()));
+        assert_eq!(span.span_kind, SpanKind::Client);
+        assert_eq!(span.start_time.duration_since(request.start_time).unwrap(), n * SECOND);
+        assert!(text(&span.attributes).starts_with("http.request.method=POST "));
+    }
+    assert!(layer.otel().is_idle());
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_requests_that_are_not_told_of_pass_untouched() {
+    for (sampler, outside) in [(Sampler::AlwaysOff, true), (Sampler::AlwaysOn, false)] {
+        let (layer, told) = Told::new(sampler);
+        let mut headers = HeaderMap::new();
+        headers.insert("traceparent", PARENT.parse().unwrap());
+        let calls = layer.calls();
+        let call = async |headers: &HeaderMap| {
+            let mut call = Request::new(());
+            call.headers_mut().clone_from(headers);
+            let upstream =
+                service_fn(async |call: Request<()>| Ok::<_, Infallible>(call.headers().clone()));
+            assert_eq!(calls.layer(upstream).oneshot(call).await.unwrap(), *headers);
+        };
+        if outside {
+            let mut response = send(&layer, post("/v1/messages"), async |request| {
+                call(request.headers()).await;
+                typed("application/json", ["{}"])
+            })
+            .await;
+            steps(response.body_mut());
+        } else {
+            call(&headers).await;
+        }
+        assert_eq!(told.spans(), []);
+        assert!(layer.otel().is_idle());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_call_whose_answer_is_read_lasts_until_the_end() {
     let (layer, told) = Told::new(Sampler::AlwaysOn);
