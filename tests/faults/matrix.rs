@@ -11,7 +11,7 @@ use tower_llm_gateway::protocol::model::FaultKind;
 
 use crate::caller::{Got, Speaks, client};
 use crate::gateway::{CALLER_KEY, Gateway, LIMIT, Rules, Way};
-use crate::rows::{Caller, Ends, Fails, LONG, Row, Shape, rows, slow_words};
+use crate::rows::{Caller, Ends, Fails, LATE, Row, Shape, rows, slow_words};
 use crate::script::{Asked, WORDS};
 use crate::vendor::Vendor;
 
@@ -169,7 +169,7 @@ async fn ask(gateway: &Gateway, bad: &Vendor, row: &Row, column: Column) -> Got 
     match row.caller {
         Caller::LeavesAfterHeaders => return Got::Left,
         Caller::ReadsLate => {
-            tokio::time::sleep(LONG).await;
+            tokio::time::sleep(LATE).await;
             let words = slow_words().concat();
             let waits = bad.written() < words.len() as u64 / 2;
             return match column.caller.judge(response, &words).await {

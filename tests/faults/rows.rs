@@ -9,8 +9,10 @@ use crate::caller::Got;
 use crate::script::Asked;
 use crate::vendor::{Script, Step};
 
-/// Longer than any of the short timeouts.
-pub(crate) const LONG: Duration = Duration::from_millis(900);
+/// How long a slow reader reads nothing, and the silence that is borne meanwhile: shorter, but long
+/// for four MiB that get stuck again and again while a busy machine gives their time to others.
+pub(crate) const LATE: Duration = Duration::from_millis(2500);
+const PATIENT: Duration = Duration::from_millis(2000);
 
 /// The timeouts of a channel that is to run into one; long enough for a machine that is busy.
 pub(crate) const SHORT: Duration = Duration::from_millis(400);
@@ -90,7 +92,11 @@ impl Row {
 
     /// Silence within an answer is not borne long.
     fn impatient(self) -> Self {
-        Self { connection: Connection::default().idle_timeout(SHORT), ..self }
+        self.idle(SHORT)
+    }
+
+    fn idle(self, timeout: Duration) -> Self {
+        Self { connection: Connection::default().idle_timeout(timeout), ..self }
     }
 
     fn of(self, shape: Shape) -> Self {
@@ -277,7 +283,7 @@ fn callers() -> Vec<Row> {
     vec![
         Row::says("slow reader", None, |asked| asked.streams(&slow_words()))
             .caller(Caller::ReadsLate)
-            .impatient()
+            .idle(PATIENT)
             .of(Shape::Stream),
         Row::says("gone before headers", ClientCancel, |_| vec![Step::Stall])
             .caller(Caller::LeavesBeforeHeaders)
