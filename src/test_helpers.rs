@@ -5,6 +5,8 @@ pub(crate) mod corpus;
 pub(crate) mod encode;
 mod golden;
 pub(crate) mod listen;
+#[cfg(feature = "upstream")]
+pub(crate) mod refusing;
 
 use std::collections::VecDeque;
 use std::pin::Pin;

@@ -3,6 +3,8 @@
 
 #[path = "../examples/proxy/demo/mod.rs"]
 mod demo;
+#[path = "../src/test_helpers/refusing.rs"]
+mod refusing;
 
 use std::future::Future;
 use std::io;
@@ -32,6 +34,7 @@ use tower_llm_gateway::{
 };
 
 use crate::demo::Demo;
+use crate::refusing::Refusing;
 
 const KEY: &str = "sk-team";
 const VENDOR_KEY: &str = "sk-vendor";
@@ -327,9 +330,8 @@ async fn what_is_too_large_never_reaches_the_upstream() {
 #[tokio::test]
 async fn no_upstream_is_a_502_in_the_callers_words() {
     for (path, upstream) in PAIRS {
-        let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let vendor = format!("http://{}", unused.local_addr().unwrap());
-        drop(unused);
+        let nobody = Refusing::new();
+        let vendor = format!("http://{}", nobody.address());
         let gateway = Gateway::before(&vendor, upstream, JoinSet::new()).await;
         for stream in [false, true] {
             let response = gateway.ask(path, "demo", stream).await;

@@ -1,20 +1,23 @@
 //! The client at the bottom together with the layer right around it.
 
+#[path = "../src/test_helpers/refusing.rs"]
+mod refusing;
+
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
-use tokio::net::TcpListener;
 use tower::{Layer, ServiceExt};
 use tower_llm_gateway::CatchErrorLayer;
 use tower_llm_gateway::body::Collect;
 use tower_llm_gateway::protocol::model::{Fault, FaultKind, FaultOrigin};
 use tower_llm_gateway::upstream::HttpUpstream;
 
+use crate::refusing::Refusing;
+
 #[tokio::test]
 async fn a_refused_connection_becomes_a_bad_gateway_without_its_address() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let uri = format!("http://{}/v1/messages?key=sk-canary", listener.local_addr().unwrap());
-    drop(listener);
+    let nobody = Refusing::new();
+    let uri = format!("http://{}/v1/messages?key=sk-canary", nobody.address());
     let request = Request::post(uri).body(Full::<Bytes>::default()).unwrap();
 
     let service = CatchErrorLayer::new().layer(HttpUpstream::default());

@@ -22,6 +22,7 @@ use super::{HttpUpstream, HttpUpstreamBuilder, Proxies};
 use crate::body::{Collect, CollectError};
 use crate::context::Connection;
 use crate::error::{Phase, TransportError, TransportKind};
+use crate::test_helpers::refusing::Refusing;
 use crate::test_helpers::{Frames, Step};
 
 type Client = HttpUpstream<Full<Bytes>>;
@@ -252,9 +253,8 @@ async fn early_ends_are_told() {
 
 #[tokio::test]
 async fn refused_connections_are_told() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let uri = format!("http://{}/", listener.local_addr().unwrap());
-    drop(listener);
+    let nobody = Refusing::new();
+    let uri = format!("http://{}/", nobody.address());
     assert_eq!(failure(&Client::default(), &uri).await, TransportKind::Connect);
 }
 

@@ -16,6 +16,7 @@ use tower_llm_gateway::store::SqlStore;
 use tower_llm_gateway::upstream::{HttpUpstream, HttpUpstreamBuilder, Proxies};
 use tower_llm_gateway::{ApiKeyAuthLayer, CatchErrorLayer, HopByHopFilterLayer};
 
+use crate::refusing::Refusing;
 use crate::secrets::{self, Outputs};
 
 pub(crate) async fn break_everything(outputs: &mut Outputs) {
@@ -83,9 +84,8 @@ fn configuration(outputs: &mut Outputs) {
 }
 
 async fn connections(outputs: &mut Outputs) {
-    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = unused.local_addr().unwrap();
-    drop(unused);
+    let refusing = Refusing::new();
+    let nobody = refusing.address();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let no_tls = listener.local_addr().unwrap();
     #[expect(clippy::disallowed_methods, reason = "it lives as long as the test")]

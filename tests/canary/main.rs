@@ -14,6 +14,8 @@ mod caller;
 #[expect(dead_code, reason = "all threads are listened to, and they have no other subscriber")]
 mod listen;
 mod logs;
+#[path = "../../src/test_helpers/refusing.rs"]
+mod refusing;
 mod secrets;
 mod shown;
 mod stack;

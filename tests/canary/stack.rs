@@ -20,6 +20,7 @@ use tower_llm_gateway::{
     SystemPromptLayer,
 };
 
+use crate::refusing::Refusing;
 use crate::secrets::{self, Outputs};
 use crate::watchers::{Shown, Sinks, Watchers};
 
@@ -34,6 +35,7 @@ pub(crate) struct Gateway {
     watchers: Watchers,
     stacks: Vec<(Protocol, Router)>,
     channels: Vec<(Channels, KeyPools)>,
+    _nobody: Refusing,
 }
 
 impl Gateway {
@@ -41,14 +43,16 @@ impl Gateway {
     pub(crate) async fn start(vendor: &str) -> Self {
         let watchers = Watchers::start().await;
         let (record, shown) = (watchers.layer(), watchers.shown.clone());
+        let nobody = Refusing::new();
+        let url = format!("http://{}", nobody.address());
         let (mut stacks, mut all) = (Vec::new(), Vec::new());
         for protocol in UPSTREAMS {
-            let (channels, keys) = channels(protocol, vendor).await;
+            let (channels, keys) = channels(protocol, vendor, &url);
             let stack = stack(record.clone(), channels.clone(), keys.clone(), shown.clone());
             stacks.push((protocol, stack));
             all.push((channels, keys));
         }
-        Self { watchers, stacks, channels: all }
+        Self { watchers, stacks, channels: all, _nobody: nobody }
     }
 
     pub(crate) fn stack(&self, upstream: Protocol) -> Router {
@@ -73,18 +77,15 @@ impl Gateway {
 }
 
 /// Two channels to the vendor, each with keys of two forms, and one to nobody.
-async fn channels(protocol: Protocol, vendor: &str) -> (Channels, KeyPools) {
+fn channels(protocol: Protocol, vendor: &str, nobody: &str) -> (Channels, KeyPools) {
     let own = match protocol {
         Protocol::Anthropic => secrets::ANTHROPIC,
         Protocol::OpenAiChat => secrets::OPENAI,
         _ => secrets::GEMINI,
     };
-    let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = format!("http://{}", unused.local_addr().unwrap());
-    drop(unused);
     let keys = KeyPools::new();
     let mut list = Vec::new();
-    for (id, url) in [("one", vendor), ("two", vendor), ("nobody", &nobody)] {
+    for (id, url) in [("one", vendor), ("two", vendor), ("nobody", nobody)] {
         let rules = Settings::new(id).cooldown(Cooldown::steps([COOLDOWN]));
         keys.set(ChannelId::new(id), KeyPool::with(rules, [own, secrets::HEX]).unwrap());
         let upstream = Upstream::new(url, protocol).unwrap();

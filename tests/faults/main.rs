@@ -8,6 +8,8 @@ mod caller;
 mod flapping;
 mod gateway;
 mod matrix;
+#[path = "../../src/test_helpers/refusing.rs"]
+mod refusing;
 mod rows;
 mod script;
 mod vendor;

@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::refusing::Refusing;
+
 /// So little is under way on a socket that a reader who stops is felt at once.
 pub(crate) const SOCKET_BUFFER: u32 = 16 << 10;
 
@@ -52,7 +54,7 @@ struct Counts {
 pub(crate) struct Vendor {
     address: SocketAddr,
     counts: Arc<Counts>,
-    _refusing: Option<TcpSocket>,
+    _refusing: Option<Refusing>,
     _serving: JoinSet<()>,
 }
 
@@ -65,7 +67,8 @@ impl Vendor {
     /// Answers each request with any of these scripts.
     pub(crate) fn moody(scripts: Vec<Script>, seed: u64) -> Self {
         let moods = Moods { scripts, rng: Mutex::new(fastrand::Rng::with_seed(seed)) };
-        let socket = bound();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         socket.set_send_buffer_size(SOCKET_BUFFER).unwrap();
         let listener = socket.listen(1024).unwrap();
         let address = listener.local_addr().unwrap();
@@ -75,13 +78,13 @@ impl Vendor {
         Self { address, counts, _refusing: None, _serving: serving }
     }
 
-    /// Nobody listens there, and nobody else can.
+    /// Nobody listens there.
     pub(crate) fn refusing() -> Self {
-        let socket = bound();
+        let refusing = Refusing::new();
         Self {
-            address: socket.local_addr().unwrap(),
+            address: refusing.address(),
             counts: Arc::default(),
-            _refusing: Some(socket),
+            _refusing: Some(refusing),
             _serving: JoinSet::new(),
         }
     }
@@ -109,12 +112,6 @@ impl Vendor {
     pub(crate) fn written(&self) -> u64 {
         self.counts.written.load(Ordering::SeqCst)
     }
-}
-
-fn bound() -> TcpSocket {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    socket
 }
 
 async fn accept(listener: TcpListener, moods: Arc<Moods>, counts: Arc<Counts>) {
