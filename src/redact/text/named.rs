@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::scan::behind_mask;
+use super::scan::{begins_private_key, behind_mask};
 use super::{is_masks, keys};
 use crate::secret::names::{Named, named};
 
@@ -34,7 +34,7 @@ pub(super) fn value(text: &str, at: usize) -> Option<Range<usize>> {
     // What begins a structure is no value; a block of PEM is found by its own form.
     let structure = opening.is_none() && matches!(bytes.get(inside), Some(b'{' | b'[' | b'('));
     if structure
-        || text[inside..].starts_with("-----BEGIN ")
+        || begins_private_key(&bytes[inside..]).is_some()
         || !(sure || looks_secret(&bytes[inside..]))
     {
         return None;

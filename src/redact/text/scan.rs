@@ -108,15 +108,23 @@ impl<'t> Scan<'t> {
 
     /// What stands in a PEM block of a private key.
     fn private_key(&self) -> Option<Found> {
-        const LONGEST_TITLE: usize = 64;
-        let rest = self.text.as_bytes()[self.at..].strip_prefix(b"-----BEGIN ")?;
-        let title = &rest[..rest.len().min(LONGEST_TITLE)];
-        let title = memmem::find(title, b"PRIVATE KEY-----")? + b"PRIVATE KEY-----".len();
-        let start = self.at + b"-----BEGIN ".len() + title;
+        let start = self.at + begins_private_key(&self.text.as_bytes()[self.at..])?;
         let end = memmem::find(&self.text.as_bytes()[start..], b"-----END");
         let end = end.map_or(self.text.len(), |at| start + at);
         Some(Self::hidden(start..end)).filter(|found| found.start < found.end)
     }
+}
+
+/// The length of the line that a PEM block of a private key begins with.
+pub(super) fn begins_private_key(text: &[u8]) -> Option<usize> {
+    const BEGIN: &[u8] = b"-----BEGIN ";
+    const KEY: &[u8] = b"PRIVATE KEY-----";
+    const LONGEST_TITLE: usize = 64;
+    let rest = text.strip_prefix(BEGIN)?;
+    let kind = memmem::find(&rest[..rest.len().min(LONGEST_TITLE)], KEY)?;
+    // What stands there instead of words is no title, and may be a secret itself.
+    let is_title = rest[..kind].iter().all(|byte| byte.is_ascii_uppercase() || *byte == b' ');
+    is_title.then_some(BEGIN.len() + kind + KEY.len())
 }
 
 impl Iterator for Scan<'_> {

@@ -133,6 +133,14 @@ fn private_keys_are_hidden() {
         "{\"private_key\": \"-----BEGIN PRIVATE KEY-----\\nMIIE",
         "{\"private_key\": \"-----BEGIN PRIVATE KEY-----***",
     );
+    shows(
+        "-----BEGIN sk-1234567890abcdef PRIVATE KEY-----",
+        "-----BEGIN sk-12345***bcdef PRIVATE KEY-----",
+    );
+    shows(
+        "{\"private_key\": \"-----BEGIN PGP PRIVATE KEY BLOCK-----\\nlQOY\"}",
+        "{\"private_key\": \"***\"}",
+    );
     let public = "-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----";
     shows(public, public);
 }
