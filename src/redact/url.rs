@@ -84,21 +84,31 @@ fn parameters(query: &str) -> Cow<'_, str> {
     let mut changed = false;
     for piece in query.split_inclusive(['?', '&', '#']) {
         let end = piece.trim_end_matches(['?', '&', '#']).len();
-        let (parameter, separator) = piece.split_at(end);
-        match parameter.split_once('=') {
-            Some((name, value)) if named(name).is_some() && !value.is_empty() => {
-                changed |= value != HIDDEN;
-                shown.extend([name, "=", HIDDEN]);
-            }
-            _ => {
-                let parameter = text(parameter);
-                changed |= matches!(parameter, Cow::Owned(_));
-                shown.push_str(&parameter);
-            }
-        }
+        let (given, separator) = piece.split_at(end);
+        let parameter = parameter(given);
+        changed |= parameter != given;
+        shown.push_str(&parameter);
         shown.push_str(separator);
     }
     if changed { Cow::Owned(shown) } else { Cow::Borrowed(query) }
+}
+
+fn parameter(given: &str) -> Cow<'_, str> {
+    if let Some(hidden) = without_value(given) {
+        return Cow::Owned(hidden);
+    }
+    match text(given) {
+        // What is masked now may have held the `=` that seemed to end the name.
+        Cow::Owned(shown) => Cow::Owned(without_value(&shown).unwrap_or(shown)),
+        same => same,
+    }
+}
+
+/// The parameter with its value hidden, if its name is a secret's.
+fn without_value(parameter: &str) -> Option<String> {
+    let (name, value) = parameter.split_once('=')?;
+    named(name).filter(|_| !value.is_empty())?;
+    Some(format!("{name}={HIDDEN}"))
 }
 
 #[cfg(test)]
@@ -142,6 +152,7 @@ mod tests {
                 "/p?next=https%3A%2F%2Fh%3Fkey%3Dk%26a%3Db",
                 "/p?next=https%3A%2F%2Fh%3Fkey%3D***%26a%3Db",
             ),
+            ("/p?%3Fkey%3Da=b\"x, signature=s", "/p?%3Fkey%3D***\"x, signature=***"),
             ("ws://h/?q=ключ&key=ключ", "ws://h/?q=ключ&key=***"),
         ] {
             assert_eq!(url(given), expected);
