@@ -100,7 +100,7 @@ fn parameter(given: &str) -> Cow<'_, str> {
     match text(given) {
         // What is masked now may have held the `=` that seemed to end the name.
         Cow::Owned(shown) => Cow::Owned(without_value(&shown).unwrap_or(shown)),
-        same => same,
+        same @ Cow::Borrowed(_) => same,
     }
 }
 
