@@ -219,8 +219,10 @@ pub(super) fn starts(text: &[u8], at: usize) -> bool {
 /// Whether the shown end of a masked secret begins at `at`.
 pub(super) fn behind_mask(text: &[u8], at: usize) -> bool {
     let Some(from) = at.checked_sub(11) else { return false };
+    let is_shown = |piece: &[u8]| piece.iter().all(|byte| keys::is_token(*byte));
     text[..at].ends_with(HIDDEN.as_bytes())
-        && text[from..from + 8].iter().all(|byte| keys::is_token(*byte))
+        && is_shown(&text[from..from + 8])
+        && text.get(at..at + TAIL).is_some_and(is_shown)
 }
 
 /// Prose goes on behind "Bearer" with a word; a credential has more than letters or is long.

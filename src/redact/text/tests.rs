@@ -75,6 +75,8 @@ fn values_are_known_by_their_name() {
         ("password=hunter2", "password=***"),
         ("host=db password=hunter2 user=u", "host=db password=*** user=u"),
         ("Password: hunter2", "Password: ***"),
+        // Stars alone make no mask.
+        ("12345678***api key: hunter2", "12345678***api key: ***"),
         ("{\"password\":\"hun\\\"ter2\",\"a\":1}", "{\"password\":\"***\",\"a\":1}"),
         (
             "{\\\"api_key\\\": \\\"hunter2\\\", \\\"a\\\"}",
