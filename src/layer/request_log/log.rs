@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use http::HeaderMap;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::RequestLogWorker;
@@ -42,18 +42,24 @@ pub(super) struct Ended {
 pub(super) struct Counts {
     pub(super) queued: AtomicUsize,
     pub(super) queued_bytes: AtomicUsize,
+    /// The worker, which sleeps while requests are collected, is to come before the queue is full.
+    pub(super) crowded: Notify,
     written: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
 }
 
 impl Counts {
-    /// Counts a request as queued, if its bodies find room.
-    fn take(&self, bytes: usize) -> bool {
+    /// Counts a request as queued, if its bodies find room in a queue of `capacity`.
+    fn take(&self, bytes: usize, capacity: usize) -> bool {
         let waiting = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let fits = bytes == 0 || waiting.saturating_add(bytes) <= MAX_QUEUED_BYTES;
         if fits {
-            self.queued.fetch_add(1, Ordering::Relaxed);
+            let queued = self.queued.fetch_add(1, Ordering::Relaxed) + 1;
+            // Each number of requests is seen by one of them, each number of bytes is not.
+            if queued == capacity.div_ceil(2) || waiting + bytes > MAX_QUEUED_BYTES / 2 {
+                self.crowded.notify_one();
+            }
         } else {
             self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
@@ -122,7 +128,7 @@ impl Sink for RequestLog {
         let bytes = ended.bytes();
         // It has its place before it is counted: what finds none was never among the queued.
         match self.queue.try_reserve() {
-            Ok(place) if self.counts.take(bytes) => place.send(ended),
+            Ok(place) if self.counts.take(bytes, self.queue.max_capacity()) => place.send(ended),
             _ => {
                 self.counts.dropped.fetch_add(1, Ordering::Relaxed);
             }

@@ -115,6 +115,27 @@ async fn requests_are_collected_and_written() {
     assert_eq!(store.sizes(), [3, MAX_BATCH, 1]);
 }
 
+/// The worker sleeps while requests are collected, but not until there is no room for more.
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_fills_is_not_waited_for() {
+    let store = Fickle::default();
+    let (layer, worker) = RequestLogLayer::with_capacity(store.clone(), 4);
+    let log = layer.log();
+    let worker = tokio::spawn(worker.run());
+    let before = Instant::now();
+    for _ in 0..20 {
+        pass(&layer).await;
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!((before.elapsed(), log.dropped()), (Duration::ZERO, 0));
+    drop((layer, log));
+    worker.await.unwrap();
+    assert_eq!(store.sizes().iter().sum::<usize>(), 20);
+    assert!(store.sizes().len() >= 9, "{:?}", store.sizes());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_row_tells_all_that_is_known() {
     let store = Fickle::default();

@@ -20,7 +20,7 @@ use crate::store::{LogBatch, RequestLogStore, first};
 /// Most requests that are written at once.
 pub const MAX_BATCH: usize = 256;
 
-/// How long requests are collected before they are written.
+/// How long requests are collected before they are written, unless they would fill half the queue.
 pub const BATCH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long the store may take for one write.
@@ -143,16 +143,16 @@ impl RequestLogWorker {
         }
     }
 
-    /// Waits a little for others, so that few writes take many.
+    /// Lets others come, so that few writes take many. It sleeps: to be woken for each of them
+    /// would cost the requests more than all the rest of their log.
     async fn collect(&mut self, ended: &mut Vec<Ended>, closing: &mut Closing) {
-        let deadline = Instant::now() + BATCH_INTERVAL;
+        if ended.len() < MAX_BATCH && self.queue.is_empty() {
+            let crowded = timeout(BATCH_INTERVAL, self.counts.crowded.notified());
+            let _ = first(crowded, closing.asked()).await;
+        }
         while ended.len() < MAX_BATCH {
-            let room = MAX_BATCH - ended.len();
-            let receiving = timeout_at(deadline, self.queue.recv_many(ended, room));
-            match first(receiving, closing.asked()).await {
-                Ok(Ok(received)) if received > 0 => {}
-                _ => return,
-            }
+            let Ok(one) = self.queue.try_recv() else { return };
+            ended.push(one);
         }
     }
 
