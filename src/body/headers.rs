@@ -51,14 +51,16 @@ pub fn is_encoded(headers: &HeaderMap) -> bool {
 /// that a model answers in come in lower case.
 #[must_use]
 pub fn media_type(headers: &HeaderMap) -> &str {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let value = value.unwrap_or_default();
+    const KNOWN: [&str; 2] = [EVENT_STREAM, JSON];
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return "" };
+    // As a rule it stands there so.
+    if let Some(known) = KNOWN.into_iter().find(|known| value.as_bytes() == known.as_bytes()) {
+        return known;
+    }
+    let value = value.to_str().unwrap_or_default();
     let end = memchr::memchr(b';', value.as_bytes()).unwrap_or(value.len());
     let value = value[..end].trim_ascii();
-    [EVENT_STREAM, JSON]
-        .into_iter()
-        .find(|known| value.eq_ignore_ascii_case(known))
-        .unwrap_or(value)
+    KNOWN.into_iter().find(|known| value.eq_ignore_ascii_case(known)).unwrap_or(value)
 }
 
 /// Whether a body is a stream of server-sent events.

@@ -27,7 +27,8 @@ use crate::secret::names::named;
 pub fn url(url: &str) -> Cow<'_, str> {
     let userinfo = url.find("://").and_then(|at| text::userinfo(url, at));
     let behind = userinfo.as_ref().map_or(0, |range| range.end);
-    let path = url[behind..].find(['?', '#']).map_or(url.len(), |at| behind + at);
+    let path = memchr::memchr2(b'?', b'#', &url.as_bytes()[behind..]);
+    let path = path.map_or(url.len(), |at| behind + at);
     let shown_path = text(&url[behind..path]);
     let shown_query = parameters(&url[path..]);
     match (userinfo, &shown_path, &shown_query) {

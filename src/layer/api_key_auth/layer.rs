@@ -80,7 +80,7 @@ impl Rules {
             path.strip_prefix(prefix.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('/'))
         };
         self.exempt_paths.iter().any(|exempt| exempt == path)
-            || (is_plain(path) && self.exempt_prefixes.iter().any(below))
+            || (self.exempt_prefixes.iter().any(below) && is_plain(path))
     }
 }
 

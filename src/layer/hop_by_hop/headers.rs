@@ -104,8 +104,11 @@ pub(super) fn strip(headers: &mut HeaderMap, keep: Keep, size: Option<u64>) {
             headers.remove(name);
         }
     }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
+    // As a rule there is none, and to look for each would cost more than to look at all there are.
+    if headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        for name in &HOP_BY_HOP {
+            headers.remove(name);
+        }
     }
 
     if te {

@@ -13,6 +13,9 @@ use crate::context::Attempt;
 use crate::protocol::model::{FaultKind, Usage};
 use crate::record::{Begun, Record};
 
+/// Room for what is said of a request that goes well.
+const USUAL_ATTRIBUTES: usize = 16;
+
 /// Begins the span of a request. What decides on sampling must be there from the start.
 pub(super) fn begin(
     tracer: &BoxedTracer,
@@ -21,11 +24,10 @@ pub(super) fn begin(
     caller: &Context,
 ) -> BoxedSpan {
     let method = method(&begun.method);
-    let mut attributes = vec![
-        KeyValue::new("http.request.method", method),
-        KeyValue::new("url.path", String::from(&*begun.path)),
-        KeyValue::new("llm_gateway.request_id", begun.request_id.to_string()),
-    ];
+    let mut attributes = Vec::with_capacity(USUAL_ATTRIBUTES);
+    attributes.push(KeyValue::new("http.request.method", method));
+    attributes.push(KeyValue::new("url.path", String::from(&*begun.path)));
+    attributes.push(KeyValue::new("llm_gateway.request_id", begun.request_id.to_string()));
     if let Some(operation) = operation {
         attributes.push(KeyValue::new("gen_ai.operation.name", operation));
     }

@@ -103,8 +103,11 @@ impl Counts {
         self.bytes_out += other.bytes_out;
         self.tokens.add(&other.tokens);
         self.cost.add(&other.cost);
-        for (sum, count) in self.faults.iter_mut().zip(other.faults) {
-            *sum = sum.saturating_add(count);
+        // As a rule nothing went wrong.
+        if other.faults != [0; FAULTS] {
+            for (sum, count) in self.faults.iter_mut().zip(other.faults) {
+                *sum = sum.saturating_add(count);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Names from outside, bounded.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::protocol::{Operation, Protocol, Route};
 use crate::record::cut;
@@ -35,7 +35,8 @@ pub(super) fn template(route: Route) -> Option<&'static str> {
 /// The name without control characters: they could be anything in a terminal, and one NUL makes
 /// Prometheus refuse a whole page.
 fn printable(name: &str) -> Cow<'_, str> {
-    if name.contains(char::is_control) {
+    let is_plain = name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if !is_plain && name.contains(char::is_control) {
         return name.replace(char::is_control, "\u{fffd}").into();
     }
     name.into()
@@ -44,7 +45,7 @@ fn printable(name: &str) -> Cow<'_, str> {
 /// Totals by name, at most so many; the rest is counted together.
 #[derive(Debug)]
 pub(crate) struct Named<T> {
-    entries: HashMap<String, T>,
+    entries: BTreeMap<String, T>,
     other: T,
     limit: usize,
 }
@@ -52,7 +53,7 @@ pub(crate) struct Named<T> {
 impl<T: Default> Named<T> {
     /// At most `limit` entries of their own.
     pub(super) fn new(limit: usize) -> Self {
-        Self { entries: HashMap::new(), other: T::default(), limit }
+        Self { entries: BTreeMap::new(), other: T::default(), limit }
     }
 
     /// The entry for a name from outside, or the one for all others. Only a name that something
@@ -82,7 +83,7 @@ impl<T: Default> Named<T> {
         self.entries.get_mut(name).unwrap_or(&mut self.other)
     }
 
-    /// All of them, in no order, the one for all others last.
+    /// All of them by name, the one for all others last.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         let named = self.entries.iter().map(|(name, value)| (name.as_str(), value));
         named.chain(std::iter::once((OTHER, &self.other)))

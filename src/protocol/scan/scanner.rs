@@ -251,33 +251,50 @@ impl Scanner {
     ) -> usize {
         // The byte behind a backslash is never special.
         let end = find_special(bytes, at + usize::from(escaped));
-        self.keep(role.wants_text(), &bytes[at..end]);
+        let piece = &bytes[at..end];
         match bytes.get(end) {
-            None => {
-                self.state = State::Text { role, escaped: false };
-                return end;
+            // As a rule it is here whole and plain: there is no need to keep it.
+            Some(b'"') if self.length == 0 => self.end_text(role, piece, piece.len(), report),
+            Some(b'"') => {
+                self.keep(role.wants_text(), piece);
+                let captured = std::mem::take(&mut self.captured);
+                self.end_text(role, &captured, self.length, report);
+                self.captured = captured;
             }
-            Some(b'"') => self.end_text(role, report),
             Some(b'\\') => {
+                self.keep(role.wants_text(), piece);
                 self.keep(role.wants_text(), b"\\");
                 self.state = State::Text { role, escaped: true };
             }
             Some(_) => self.state = State::Broken,
+            None => {
+                self.keep(role.wants_text(), piece);
+                self.state = State::Text { role, escaped: false };
+                return end;
+            }
         }
         end + 1
     }
 
-    fn end_text(&mut self, role: Role, report: &mut impl FnMut(Found<'_>)) {
+    /// A string is complete; of one longer than [`MAX_CAPTURE`] `text` may not be all.
+    fn end_text(
+        &mut self,
+        role: Role,
+        text: &[u8],
+        length: usize,
+        report: &mut impl FnMut(Found<'_>),
+    ) {
         self.state = match role {
             Role::Key => State::Colon,
             Role::Skipped => State::Skip,
             Role::Value(_) | Role::Ignored => State::After,
         };
+        let is_whole = length <= MAX_CAPTURE;
         match role {
-            Role::Key => self.next = self.lookup(),
-            Role::Value(field) if self.length > 0 => {
-                if field.wants_text() && self.length <= MAX_CAPTURE {
-                    with_decoded(&self.captured, |text| report(Found::Text(field, text)));
+            Role::Key => self.next = if is_whole { self.lookup(text) } else { None },
+            Role::Value(field) if length > 0 => {
+                if field.wants_text() && is_whole {
+                    with_decoded(text, |text| report(Found::Text(field, text)));
                 } else {
                     report(Found::Filled(field));
                 }
@@ -286,20 +303,17 @@ impl Scanner {
         }
     }
 
-    /// The node of the member whose key was just read.
-    fn lookup(&self) -> Option<&'static Node> {
+    /// The node of the member with this key.
+    fn lookup(&self, key: &[u8]) -> Option<&'static Node> {
         let Some(Frame::Object(members)) = self.top() else { return None };
         let find = |key: &[u8]| {
             members.iter().find(|(name, _)| name.as_bytes() == key).map(|(_, node)| node)
         };
-        if self.length > MAX_CAPTURE {
-            return None;
-        }
-        if memchr::memchr(b'\\', &self.captured).is_none() {
-            return find(&self.captured);
+        if !key.contains(&b'\\') {
+            return find(key);
         }
         let mut found = None;
-        with_decoded(&self.captured, |key| found = find(key.as_bytes()));
+        with_decoded(key, |key| found = find(key.as_bytes()));
         found
     }
 

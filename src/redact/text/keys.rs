@@ -61,6 +61,17 @@ const FORMS: [Form; 30] = [
     form("xoxp-", Any, 16),
 ];
 
+/// The bytes that keys begin with: most words are told apart from keys by their first.
+const FIRST: [bool; 256] = {
+    let mut first = [false; 256];
+    let mut form = 0;
+    while form < FORMS.len() {
+        first[FORMS[form].prefix.as_bytes()[0] as usize] = true;
+        form += 1;
+    }
+    first
+};
+
 /// So short a key of `sk-` has a digit; from [`PLAIN`] on it needs none.
 const SHORT: usize = 8;
 const PLAIN: usize = 16;
@@ -68,6 +79,9 @@ const PLAIN: usize = 16;
 /// Where the key that begins at `start` ends. Looks at no more than a constant before it knows.
 pub(super) fn key(text: &[u8], start: usize) -> Option<usize> {
     let rest = text.get(start..)?;
+    if !FIRST[usize::from(*rest.first()?)] {
+        return None;
+    }
     let form = FORMS.iter().find(|form| rest.starts_with(form.prefix.as_bytes()))?;
     let body = &rest[form.prefix.len()..];
     let is = |byte: &u8| match form.characters {
