@@ -21,6 +21,10 @@ use load::{Load, Sample, measure};
 use server::{Running, serve};
 use upstream::serve_upstream;
 
+/// As the example proxy has it, for the bare proxy too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Events of one streamed answer.
 const EVENTS: usize = 200;
 

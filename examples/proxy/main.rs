@@ -40,6 +40,11 @@ use crate::gateway::Gateway;
 use crate::records::Records;
 use crate::settings::Settings;
 
+/// What is said of a request is freed by those who write it down, on threads of theirs: most
+/// allocators take long over that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The exit code for a setting that cannot be used.
 const BAD_SETTING: u8 = 2;
 

@@ -8,6 +8,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry::{Context, global};
 
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// Reads a caller's trace and writes ours.
@@ -31,7 +32,7 @@ impl Propagation {
         let context = if self.baggage { caller.clone() } else { Context::new() };
         let context = context.with_remote_span_context(span.clone());
         self.with(|propagator| {
-            for field in propagator.fields() {
+            for field in propagator.fields().filter_map(field_name) {
                 headers.remove(field);
             }
             propagator.inject_context(&context, &mut FieldsMut(headers));
@@ -83,8 +84,14 @@ impl Injector for FieldsMut<'_> {
         if value.is_empty() {
             return;
         }
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
+        if let (Some(name), Ok(value)) = (field_name(key), HeaderValue::try_from(value)) {
             self.0.insert(name, value);
         }
     }
+}
+
+/// The name of a propagator's field; those of the standard need not be read anew each time.
+fn field_name(field: &str) -> Option<HeaderName> {
+    let known = [TRACEPARENT, TRACESTATE, BAGGAGE].into_iter().find(|name| *name == field);
+    known.or_else(|| HeaderName::try_from(field).ok())
 }

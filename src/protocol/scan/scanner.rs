@@ -1,9 +1,10 @@
 //! One pass over a JSON document that comes in pieces.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::paths::{Field, Members, Node};
-use crate::protocol::json::{Raw, find_special};
+use crate::protocol::json::Raw;
 
 /// Longest name or value that is captured, in bytes as it stands in the document: 4 KiB. Of a
 /// longer value only its presence is known.
@@ -250,23 +251,27 @@ impl Scanner {
         report: &mut impl FnMut(Found<'_>),
     ) -> usize {
         // The byte behind a backslash is never special.
-        let end = find_special(bytes, at + usize::from(escaped));
+        let end = end_of_piece(bytes, at + usize::from(escaped));
         let piece = &bytes[at..end];
         match bytes.get(end) {
             // As a rule it is here whole and plain: there is no need to keep it.
-            Some(b'"') if self.length == 0 => self.end_text(role, piece, piece.len(), report),
+            Some(b'"') if self.length == 0 => {
+                let text = Text { bytes: piece, length: piece.len(), escaped: false };
+                self.end_text(role, &text, report);
+            }
             Some(b'"') => {
                 self.keep(role.wants_text(), piece);
                 let captured = std::mem::take(&mut self.captured);
-                self.end_text(role, &captured, self.length, report);
+                let escaped = memchr::memchr(b'\\', &captured).is_some();
+                let text = Text { bytes: &captured, length: self.length, escaped };
+                self.end_text(role, &text, report);
                 self.captured = captured;
             }
-            Some(b'\\') => {
+            Some(_) => {
                 self.keep(role.wants_text(), piece);
                 self.keep(role.wants_text(), b"\\");
                 self.state = State::Text { role, escaped: true };
             }
-            Some(_) => self.state = State::Broken,
             None => {
                 self.keep(role.wants_text(), piece);
                 self.state = State::Text { role, escaped: false };
@@ -276,45 +281,35 @@ impl Scanner {
         end + 1
     }
 
-    /// A string is complete; of one longer than [`MAX_CAPTURE`] `text` may not be all.
-    fn end_text(
-        &mut self,
-        role: Role,
-        text: &[u8],
-        length: usize,
-        report: &mut impl FnMut(Found<'_>),
-    ) {
+    fn end_text(&mut self, role: Role, text: &Text<'_>, report: &mut impl FnMut(Found<'_>)) {
         self.state = match role {
             Role::Key => State::Colon,
             Role::Skipped => State::Skip,
             Role::Value(_) | Role::Ignored => State::After,
         };
-        let is_whole = length <= MAX_CAPTURE;
         match role {
-            Role::Key => self.next = if is_whole { self.lookup(text) } else { None },
-            Role::Value(field) if length > 0 => {
-                if field.wants_text() && is_whole {
-                    with_decoded(text, |text| report(Found::Text(field, text)));
-                } else {
-                    report(Found::Filled(field));
+            Role::Key => self.next = self.lookup(text),
+            Role::Value(field) if field.wants_text() && text.is_whole() => {
+                if let Some(text) = text.decode().filter(|text| !text.is_empty()) {
+                    report(Found::Text(field, &text));
                 }
             }
+            Role::Value(field) if text.length > 0 => report(Found::Filled(field)),
             _ => {}
         }
     }
 
     /// The node of the member with this key.
-    fn lookup(&self, key: &[u8]) -> Option<&'static Node> {
+    fn lookup(&self, key: &Text<'_>) -> Option<&'static Node> {
         let Some(Frame::Object(members)) = self.top() else { return None };
         let find = |key: &[u8]| {
             members.iter().find(|(name, _)| name.as_bytes() == key).map(|(_, node)| node)
         };
-        if !key.contains(&b'\\') {
-            return find(key);
+        match key {
+            _ if !key.is_whole() => None,
+            Text { escaped: false, bytes, .. } => find(bytes),
+            _ => find(key.decode()?.as_bytes()),
         }
-        let mut found = None;
-        with_decoded(key, |key| found = find(key.as_bytes()));
-        found
     }
 
     /// Goes on in a number or a literal from `at`; returns where it stopped.
@@ -389,14 +384,37 @@ fn is_number(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) || Raw::parse(text).is_ok()
 }
 
-/// Hands on the decoded text; nothing where it is no valid string.
-fn with_decoded(escaped: &[u8], then: impl FnOnce(&str)) {
-    let Ok(text) = std::str::from_utf8(escaped) else { return };
-    if memchr::memchr(b'\\', escaped).is_none() {
-        return then(text);
+/// A string that was read to its end.
+struct Text<'a> {
+    /// As it stands in the document; of one that is longer than [`MAX_CAPTURE`] not all.
+    bytes: &'a [u8],
+    length: usize,
+    /// Whether there are escapes in it.
+    escaped: bool,
+}
+
+impl<'a> Text<'a> {
+    fn is_whole(&self) -> bool {
+        self.length <= MAX_CAPTURE
     }
-    let quoted = format!("\"{text}\"");
-    if let Some(string) = Raw::parse(&quoted).ok().as_ref().and_then(Raw::as_json_str) {
-        then(&string.decode());
+
+    /// What it says; `None` where it is no valid string.
+    fn decode(&self) -> Option<Cow<'a, str>> {
+        let text = std::str::from_utf8(self.bytes).ok()?;
+        if text.bytes().any(|byte| byte < b' ') {
+            return None;
+        }
+        if !self.escaped {
+            return Some(text.into());
+        }
+        let quoted = format!("\"{text}\"");
+        let decoded = Raw::parse(&quoted).ok()?.as_json_str()?.decode().into_owned();
+        Some(decoded.into())
     }
+}
+
+/// Where the quote or the backslash is that ends a piece of a string, or the end of the bytes.
+fn end_of_piece(bytes: &[u8], from: usize) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    memchr::memchr2(b'"', b'\\', rest).map_or(bytes.len(), |at| from + at)
 }

@@ -51,6 +51,17 @@ impl<'t> Scan<'t> {
         Found { start: range.start, end: range.end, instead: Cow::Borrowed(HIDDEN) }
     }
 
+    /// How many letters and digits stand here behind nothing that belongs to a word or to an
+    /// escape: where the first begins no secret, none of the others does.
+    fn rest_of_word(&self) -> usize {
+        let (before, rest) = self.text.as_bytes().split_at(self.at);
+        match before.last() {
+            Some(b'%' | b'\\') => 0,
+            Some(byte) if byte.is_ascii_alphanumeric() => 0,
+            _ => rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count(),
+        }
+    }
+
     /// `scheme://user:password@`, or the value of a name.
     fn separator(&self) -> Option<Found> {
         if let Some(range) = userinfo(self.text, self.at) {
@@ -141,7 +152,7 @@ impl Iterator for Scan<'_> {
                 _ => None,
             };
             let Some(found) = found else {
-                self.at += 1;
+                self.at += self.rest_of_word().max(1);
                 continue;
             };
             self.at = found.end;
