@@ -46,13 +46,14 @@ pub(crate) fn serve(proxy: Proxy, upstream: SocketAddr) -> Running {
                     accept(listener, layers(upstream, counted())).await;
                 }
                 Proxy::Watched => {
-                    let (watching, _kept) = watchers::all();
-                    accept(listener, layers(upstream, watching)).await;
+                    let watchers = watchers::all();
+                    accept(listener, layers(upstream, watchers.layer.clone())).await;
                 }
-                Proxy::Armed => accept(listener, all_layers(upstream, counted())).await,
+                Proxy::Armed => accept(listener, all_layers(upstream, counted(), None)).await,
                 Proxy::Everything => {
-                    let (watching, _kept) = watchers::all();
-                    accept(listener, all_layers(upstream, watching)).await;
+                    let watchers = watchers::all();
+                    let (layer, calls) = (watchers.layer.clone(), watchers.calls.clone());
+                    accept(listener, all_layers(upstream, layer, Some(calls))).await;
                 }
             }
         });

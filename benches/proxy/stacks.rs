@@ -15,6 +15,7 @@ use tower_llm_gateway::context::{ChannelId, Upstream};
 use tower_llm_gateway::layer::channel::{Channel, Channels};
 use tower_llm_gateway::layer::key_pool::{KeyPool, KeyPools};
 use tower_llm_gateway::layer::limit::Concurrency;
+use tower_llm_gateway::layer::otel::OtelCallLayer;
 use tower_llm_gateway::layer::stats::Stats;
 use tower_llm_gateway::protocol::Protocol;
 use tower_llm_gateway::record::{RecordLayer, Sink};
@@ -82,6 +83,7 @@ pub(crate) fn layers<K: Sink<Open: Send + 'static> + Send + Sync + 'static>(
 pub(crate) fn all_layers<K: Sink<Open: Send + 'static> + Send + Sync + 'static>(
     address: SocketAddr,
     watching: RecordLayer<K>,
+    calls: Option<OtelCallLayer>,
 ) -> impl tower::Service<
     Request<Incoming>,
     Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static>,
@@ -105,6 +107,7 @@ pub(crate) fn all_layers<K: Sink<Open: Send + 'static> + Send + Sync + 'static>(
         .layer(FailoverLayer::new())
         .layer(ChannelLayer::new(Channels::new(channels).expect("two names")))
         .layer(KeyPoolLayer::by_channel(pools))
+        .option_layer(calls)
         .layer(ProviderTranslateLayer::from_context())
         .layer(HopByHopFilterLayer::new())
         .layer(FirstEventLayer::new())
