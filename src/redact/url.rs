@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use http::Uri;
+use memchr::memmem;
 
 use super::{HIDDEN, text};
 use crate::secret::names::named;
@@ -25,18 +26,37 @@ use crate::secret::names::named;
 /// ```
 #[must_use]
 pub fn url(url: &str) -> Cow<'_, str> {
-    let userinfo = url.find("://").and_then(|at| text::userinfo(url, at));
-    let behind = userinfo.as_ref().map_or(0, |range| range.end);
-    let path = memchr::memchr2(b'?', b'#', &url.as_bytes()[behind..]);
-    let path = path.map_or(url.len(), |at| behind + at);
-    let shown_path = text(&url[behind..path]);
-    let shown_query = parameters(&url[path..]);
-    match (userinfo, &shown_path, &shown_query) {
-        (None, Cow::Borrowed(_), Cow::Borrowed(_)) => Cow::Borrowed(url),
-        (None, ..) => Cow::Owned(format!("{shown_path}{shown_query}")),
-        (Some(range), ..) => {
-            Cow::Owned(format!("{}{HIDDEN}{shown_path}{shown_query}", &url[..range.start]))
-        }
+    // First, as a password that is not encoded may hold what ends a path or a parameter.
+    match without_userinfo(url) {
+        Cow::Borrowed(url) => path_and_query(url),
+        Cow::Owned(url) => Cow::Owned(path_and_query(&url).into_owned()),
+    }
+}
+
+/// Without the names and passwords before hosts, also of URLs that stand within this one.
+fn without_userinfo(url: &str) -> Cow<'_, str> {
+    let mut shown = String::new();
+    let mut done = 0;
+    for at in memmem::find_iter(url.as_bytes(), "://") {
+        let Some(range) = text::userinfo(url, at).filter(|range| range.start >= done) else {
+            continue;
+        };
+        shown.push_str(&url[done..range.start]);
+        shown.push_str(HIDDEN);
+        done = range.end;
+    }
+    if done == 0 {
+        return Cow::Borrowed(url);
+    }
+    shown.push_str(&url[done..]);
+    Cow::Owned(shown)
+}
+
+fn path_and_query(url: &str) -> Cow<'_, str> {
+    let path = memchr::memchr2(b'?', b'#', url.as_bytes()).unwrap_or(url.len());
+    match (text(&url[..path]), parameters(&url[path..])) {
+        (Cow::Borrowed(_), Cow::Borrowed(_)) => Cow::Borrowed(url),
+        (path, query) => Cow::Owned(format!("{path}{query}")),
     }
 }
 
@@ -146,6 +166,7 @@ mod tests {
             ("redis://:p@h/0", "redis://***@h/0"),
             ("postgres://u:p#a?b/c@h/db?sslmode=require", "postgres://***@h/db?sslmode=require"),
             ("postgres://u:p/w@d@h/x@y", "postgres://***@h/x@y"),
+            ("/p?next=postgres://u:p/w?a&b@h/db&c=d", "/p?next=postgres://***@h/db&c=d"),
             ("https://h/@scope/p@1", "https://h/@scope/p@1"),
             ("https://[::1]:80/@a", "https://[::1]:80/@a"),
             ("https://h/v1/sk-1234567890abcdef/x", "https://h/v1/sk-12345***bcdef/x"),
