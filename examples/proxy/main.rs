@@ -23,6 +23,9 @@ mod log_files;
 mod logs;
 mod otel_logs;
 mod records;
+#[cfg(test)]
+#[path = "../../src/test_helpers/refusing.rs"]
+mod refusing;
 mod server;
 mod settings;
 mod telemetry;

@@ -54,24 +54,19 @@ fn of_otel(metadata: &Metadata<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Arc;
-
     use tokio::time::advance;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
+    use crate::listen::{Log, listen};
 
     #[tokio::test(start_paused = true)]
     async fn what_goes_on_is_said_seldom_and_details_never() {
-        let told = Arc::new(Mutex::new(Vec::new()));
+        let log = Log::default();
         let lines = tracing_subscriber::fmt::layer().without_time().with_ansi(false);
-        let writer = Arc::clone(&told);
-        let lines = lines.with_writer(move || Writer(Arc::clone(&writer)));
-        let subscriber = tracing_subscriber::registry().with(OtelLogs::default()).with(lines);
-        // Tests beside this one, which have no subscriber, would switch off what they log first.
-        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-        let _default = tracing::subscriber::set_default(subscriber);
+        let lines = lines.with_writer(log.clone());
+        let _listening =
+            listen(tracing_subscriber::registry().with(OtelLogs::default()).with(lines));
         for _ in 0..3 {
             for _ in 0..3 {
                 tracing::error!(target: "opentelemetry_sdk", "away");
@@ -82,21 +77,9 @@ mod tests {
             tracing::debug!("ours");
             advance(SAY_EVERY / 2).await;
         }
-        let told = String::from_utf8(told.lock().unwrap().clone()).unwrap();
+        let told = log.text();
         let said = |word: &str| told.lines().filter(|line| line.ends_with(word)).count();
         assert_eq!((said("away"), said("late"), said("ours")), (2, 2, 3), "{told}");
         assert_eq!(told.lines().count(), 7, "{told}");
-    }
-
-    struct Writer(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Writer {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
     }
 }

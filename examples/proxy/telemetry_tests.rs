@@ -32,6 +32,7 @@ use crate::environment::Environment;
 use crate::gateway::Gateway;
 use crate::logs;
 use crate::records::Records;
+use crate::refusing::Refusing;
 use crate::settings::Settings;
 
 /// A span, and the `x-token` that came with it.
@@ -145,12 +146,9 @@ async fn a_collector_by_tls_gets_spans() {
 async fn failures_are_told() {
     let tls = Tls::start().await;
     let other = Tls::start().await;
-    let away = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    };
+    let away = Refusing::new();
     for (endpoint, certificate, why) in [
-        (format!("http://user:hunter2@{away}"), None, "Connection refused"),
+        (format!("http://user:hunter2@{}", away.address()), None, "Connection refused"),
         (
             format!("https://user:hunter2@localhost:{}", tls.port),
             Some(other.certificate()),
