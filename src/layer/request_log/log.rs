@@ -56,8 +56,7 @@ impl Counts {
         let fits = bytes == 0 || waiting.saturating_add(bytes) <= MAX_QUEUED_BYTES;
         if fits {
             let queued = self.queued.fetch_add(1, Ordering::Relaxed) + 1;
-            // Each number of requests is seen by one of them, each number of bytes is not.
-            if queued == capacity.div_ceil(2) || waiting + bytes > MAX_QUEUED_BYTES / 2 {
+            if queued >= capacity.div_ceil(2) || waiting + bytes > MAX_QUEUED_BYTES / 2 {
                 self.crowded.notify_one();
             }
         } else {

@@ -87,6 +87,13 @@ fn ask(path: &str) -> Request<Full<Bytes>> {
     Request::post(path).body(Full::new(Bytes::from("{\"model\":\"m\"}"))).unwrap()
 }
 
+/// Lets the worker do what it can at this moment.
+async fn settle() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// One request from its beginning to its end.
 async fn pass(layer: &RequestLogLayer) {
     let inner = service_fn(|_| async { Ok::<_, Infallible>(json(ANSWER)) });
@@ -125,15 +132,43 @@ async fn a_queue_that_fills_is_not_waited_for() {
     let before = Instant::now();
     for _ in 0..20 {
         pass(&layer).await;
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
+        settle().await;
     }
     assert_eq!((before.elapsed(), log.dropped()), (Duration::ZERO, 0));
     drop((layer, log));
     worker.await.unwrap();
     assert_eq!(store.sizes().iter().sum::<usize>(), 20);
     assert!(store.sizes().len() >= 9, "{:?}", store.sizes());
+}
+
+/// Nor where a slow write has left more than half a queue behind.
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_slow_write_is_crowded_too() {
+    let store = Fickle::default();
+    store.failures.store(1, Ordering::Relaxed);
+    let (layer, worker) = RequestLogLayer::with_capacity(store.clone(), 4);
+    let log = layer.log();
+    let worker = tokio::spawn(worker.run());
+    for _ in 0..2 {
+        pass(&layer).await;
+        settle().await;
+    }
+    for _ in 0..4 {
+        pass(&layer).await;
+    }
+    // The write is tried again, and the four are taken.
+    sleep(Duration::from_secs(1)).await;
+    settle().await;
+    let before = Instant::now();
+    assert!(log.written() >= 2);
+    for _ in 0..8 {
+        pass(&layer).await;
+        settle().await;
+    }
+    assert_eq!((before.elapsed(), log.dropped()), (Duration::ZERO, 0));
+    drop((layer, log));
+    worker.await.unwrap();
+    assert_eq!(store.requests().await.len(), 14);
 }
 
 #[tokio::test(start_paused = true)]
