@@ -79,37 +79,47 @@ pub(super) struct Calls(Arc<Mutex<HashMap<SpanId, UnderWay>>>);
 
 #[derive(Debug)]
 struct UnderWay {
+    /// The request's own.
+    span: SpanContext,
     /// By both clocks.
     began: (SystemTime, Instant),
     spans: Begun,
 }
 
-/// The spans of one request's calls.
-pub(super) type Begun = Vec<(AttemptId, BoxedSpan)>;
+/// The spans of one request's calls, by the places of their attempts.
+pub(super) type Begun = HashMap<usize, BoxedSpan>;
 
 impl Calls {
     /// A request has begun.
-    pub(super) fn expect(&self, request: SpanId, began: (SystemTime, Instant)) {
-        self.lock().insert(request, UnderWay { began, spans: Begun::new() });
+    pub(super) fn expect(&self, request: &SpanContext, began: (SystemTime, Instant)) {
+        let under_way = UnderWay { span: request.clone(), began, spans: Begun::new() };
+        self.lock().insert(request.span_id(), under_way);
     }
 
-    /// Keeps the span that `begin` makes of a call at this time, and tells it; `None` where none is
-    /// expected.
+    /// Keeps the span that `begin` makes of a call at this time, below the request's, and tells it:
+    /// always the same one for an attempt. `None` where none is expected.
     pub(super) fn begin(
         &self,
         request: SpanId,
         attempt: AttemptId,
-        begin: impl FnOnce(SystemTime) -> BoxedSpan,
+        begin: impl FnOnce(SystemTime, SpanContext) -> BoxedSpan,
     ) -> Option<SpanContext> {
         if attempt.index() >= MAX_ATTEMPTS {
             return None;
         }
-        let (wall, began) = self.lock().get(&request)?.began;
+        let (parent, (wall, began)) = {
+            let calls = self.lock();
+            let under_way = calls.get(&request)?;
+            if let Some(span) = under_way.spans.get(&attempt.index()) {
+                return Some(span.span_context().clone());
+            }
+            (under_way.span.clone(), under_way.began)
+        };
         let now = tokio::time::Instant::now().into_std();
         // The host's sampler need not be quick: nobody else waits for it.
-        let span = begin(wall + now.saturating_duration_since(began));
+        let span = begin(wall + now.saturating_duration_since(began), parent);
         let context = span.span_context().clone();
-        self.lock().get_mut(&request)?.spans.push((attempt, span));
+        self.lock().get_mut(&request)?.spans.insert(attempt.index(), span);
         Some(context)
     }
 

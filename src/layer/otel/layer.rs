@@ -140,7 +140,11 @@ impl Otel {
     pub(super) fn call(&self, attempt: AttemptId, method: &'static str, headers: &mut HeaderMap) {
         let caller = self.propagation.extract(headers);
         let request = caller.span().span_context().span_id();
-        let begin = |started| spans::begin_call(&self.tracer, method, started, &caller);
+        let begin = |started, parent| {
+            // As the headers tell it, the parent would be somebody else's.
+            let parent = caller.with_remote_span_context(parent);
+            spans::begin_call(&self.tracer, method, started, &parent)
+        };
         if let Some(call) = self.calls.begin(request, attempt, begin) {
             self.propagation.inject(&caller, &call, headers);
         }
@@ -171,7 +175,7 @@ impl Sink for Otel {
         let began = Instant::now().into_std();
         if span.is_recording() {
             let wall = UNIX_EPOCH + begun.started;
-            self.calls.expect(span.span_context().span_id(), (wall, began));
+            self.calls.expect(span.span_context(), (wall, began));
         }
         Open { span, operation, began }
     }

@@ -179,11 +179,9 @@ pub(super) fn attempts(
         let ended = answered(attempt).or(decided).filter(|_| Some(index) != last);
         let ended = ended.map_or(times.ended, |at| times.at(at));
         let started = times.at(started);
-        let open = begun.iter().position(|(attempt, _)| attempt.index() == index);
-        let mut span = match open {
-            Some(open) => begun.swap_remove(open).1,
-            None => begin_call(tracer, method(&record.begun.method), started, &parent),
-        };
+        let mut span = begun
+            .remove(&index)
+            .unwrap_or_else(|| begin_call(tracer, method(&record.begun.method), started, &parent));
         let (name, attributes) = describe(index, attempt, operation, record);
         span.update_name(name);
         span.set_attributes(attributes);

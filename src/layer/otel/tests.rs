@@ -414,11 +414,40 @@ async fn what_an_upstream_does_belongs_below_its_call() {
     assert_eq!(spans.len(), 3);
     for (n, span) in (1..).zip(&spans) {
         assert_eq!((&*span.name, span.parent_span_id), ("chat", context.span_id()));
-        assert_eq!(span.span_kind, SpanKind::Client);
+        assert_eq!((&span.span_kind, span.parent_span_is_remote), (&SpanKind::Client, false));
         assert_eq!(span.start_time.duration_since(request.start_time).unwrap(), n * SECOND);
         assert!(text(&span.attributes).starts_with("http.request.method=POST "));
     }
     assert!(layer.otel().is_idle());
+}
+
+/// Whoever repeats a call inside of its attempt, like a host's own retries, repeats its span too.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_repeated_has_one_span() {
+    let (layer, told) = Told::new(Sampler::AlwaysOn);
+    let (calls, seen) = (layer.calls(), Arc::new(Mutex::new(Vec::new())));
+    let kept = seen.clone();
+    let mut response = send(&layer, post("/v1/messages"), async move |request| {
+        let exchange = Exchange::of(request.extensions_mut());
+        exchange.begin_attempt(request.extensions_mut());
+        for _ in 0..100 {
+            let mut call = Request::new(());
+            call.headers_mut().clone_from(request.headers());
+            call.extensions_mut().clone_from(request.extensions());
+            let upstream =
+                service_fn(async |call: Request<()>| Ok::<_, Infallible>(call.headers().clone()));
+            let headers = calls.layer(upstream).oneshot(call).await.unwrap();
+            kept.lock().unwrap().push(headers["traceparent"].clone());
+        }
+        typed("application/json", ["{}"])
+    })
+    .await;
+    steps(response.body_mut());
+    let spans = told.spans();
+    assert_eq!(spans.len(), 2);
+    let own = spans[0].span_context.span_id().to_string();
+    assert_eq!(seen.lock().unwrap().len(), 100);
+    assert!(seen.lock().unwrap().iter().all(|trace| trace.to_str().unwrap().contains(&own)));
 }
 
 #[tokio::test(start_paused = true)]
