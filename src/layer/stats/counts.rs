@@ -119,10 +119,11 @@ impl Counts {
 }
 
 /// Whether we refused it ourselves before it went anywhere, or could not read it to its end. What
-/// we did not take of an answer was answered.
+/// we did not take of an answer was answered, and what our deadline cut short was on its way.
 fn is_refusal(fault: Fault) -> bool {
-    let answered = matches!(fault.kind, FaultKind::ClientCancel | FaultKind::Upstream);
-    fault.origin == FaultOrigin::Gateway && !answered
+    use FaultKind::{ClientCancel, Timeout, Upstream};
+    let got_there = matches!(fault.kind, ClientCancel | Upstream | Timeout);
+    fault.origin == FaultOrigin::Gateway && !got_there
 }
 
 impl Tokens {
@@ -209,6 +210,8 @@ mod tests {
         assert_eq!(told(&attempt(Some(200), ours(FaultKind::ClientCancel))), [0, 0, 1]);
         // An answer that is too large for us was an answer.
         assert_eq!(told(&attempt(Some(502), ours(FaultKind::Upstream))), [0, 1, 0]);
+        // One that the deadline cut short was on its way, if not for long.
+        assert_eq!(told(&attempt(None, ours(FaultKind::Timeout))), [0, 1, 0]);
         assert_eq!(told(&attempt(None, None)), [0, 0, 1]);
         let mut outrun = attempt(Some(200), upstream(FaultKind::Timeout));
         outrun.outrun = true;
