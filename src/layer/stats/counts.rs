@@ -3,7 +3,7 @@
 use crate::context::Attempt;
 use crate::pricing::Cost;
 use crate::protocol::Operation;
-use crate::protocol::model::{Fault, FaultKind, FaultOrigin, Usage};
+use crate::protocol::model::{FaultKind, FaultOrigin, Usage};
 use crate::record::Record;
 
 /// How many kinds of faults there are.
@@ -68,7 +68,7 @@ impl Counts {
     /// what its request adds, if this attempt is the one that was answered with: bytes, tokens and
     /// cost are its own.
     pub(super) fn of_attempt(attempt: &Attempt, request: Option<&Self>) -> Option<Self> {
-        if attempt.fault.is_some_and(is_refusal) {
+        if is_refusal(attempt) {
             return None;
         }
         let by_status = || attempt.status.filter(|s| s.as_u16() >= 400).map(FaultKind::from_status);
@@ -119,11 +119,15 @@ impl Counts {
 }
 
 /// Whether we refused it ourselves before it went anywhere, or could not read it to its end. What
-/// we did not take of an answer was answered, and what our deadline cut short was on its way.
-fn is_refusal(fault: Fault) -> bool {
-    use FaultKind::{ClientCancel, Timeout, Upstream};
-    let got_there = matches!(fault.kind, ClientCancel | Upstream | Timeout);
-    fault.origin == FaultOrigin::Gateway && !got_there
+/// we did not take of an answer was answered, and what our deadline cut short may have been asked.
+fn is_refusal(attempt: &Attempt) -> bool {
+    let ours = attempt.fault.filter(|fault| fault.origin == FaultOrigin::Gateway);
+    ours.is_some_and(|fault| match fault.kind {
+        FaultKind::ClientCancel | FaultKind::Upstream => false,
+        // Told by who calls an upstream; before that it waited for a key.
+        FaultKind::Timeout => attempt.upstream_protocol.is_none(),
+        _ => true,
+    })
 }
 
 impl Tokens {
@@ -173,6 +177,8 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
+    use crate::protocol::Protocol;
+    use crate::protocol::model::Fault;
 
     /// successes, failures, cancelled
     fn told(attempt: &Attempt) -> [u64; 3] {
@@ -211,7 +217,9 @@ mod tests {
         // An answer that is too large for us was an answer.
         assert_eq!(told(&attempt(Some(502), ours(FaultKind::Upstream))), [0, 1, 0]);
         // One that the deadline cut short was on its way, if not for long.
-        assert_eq!(told(&attempt(None, ours(FaultKind::Timeout))), [0, 1, 0]);
+        let mut late = attempt(None, ours(FaultKind::Timeout));
+        late.upstream_protocol = Some(Protocol::Gemini);
+        assert_eq!(told(&late), [0, 1, 0]);
         assert_eq!(told(&attempt(None, None)), [0, 0, 1]);
         let mut outrun = attempt(Some(200), upstream(FaultKind::Timeout));
         outrun.outrun = true;
@@ -220,8 +228,9 @@ mod tests {
 
     #[test]
     fn what_never_got_there_is_not_counted() {
+        use FaultKind::{BadRequest, Overloaded, Timeout, TooLarge};
         let request = Counts { ended: 1, bytes_in: 5, ..Counts::default() };
-        for kind in [FaultKind::Overloaded, FaultKind::BadRequest, FaultKind::TooLarge] {
+        for kind in [Overloaded, BadRequest, TooLarge, Timeout] {
             let fault = Some(Fault::gateway(kind));
             for status in [None, Some(kind.status())] {
                 let refused = Attempt { status, fault, ..Attempt::default() };

@@ -41,7 +41,7 @@
 //! the answer came from has its bytes, tokens and cost. An attempt fails by a fault of whomever,
 //! except that the caller left. It is counted as one of the three, so `requests` of a channel or a
 //! key is the sum of its successes, failures and cancelled. One that we refused ourselves (no key
-//! was free, the channel was full, the request could not be read) never got there and is not
+//! was free in time, the channel was full, the request could not be read) never got there and is not
 //! counted: the request that it belongs to is, and the request log has it.
 //!
 //! Each of these has sums since the start and of the last 15 minutes, hour, six hours and day:
