@@ -469,6 +469,50 @@ fn any_cut_of_the_corpus_gives_the_same() {
     }
 }
 
+/// Texts that come whole are read where they stand, others are put together first.
+#[test]
+fn any_cut_of_a_text_gives_the_same() {
+    let (longest, too_long) = ("x".repeat(MAX_CAPTURE), "x".repeat(MAX_CAPTURE + 1));
+    let escaped = format!(r"{}\u0041", &longest[6..]);
+    let decoded = format!("{}A", &longest[6..]);
+    let rows: [(&[u8], Option<&str>); 16] = [
+        (b"", None),
+        (b"m", Some("m")),
+        (br"\u006d", Some("m")),
+        (br"\ud83d\ude00", Some("\u{1f600}")),
+        (br#"\""#, Some("\"")),
+        (br"\\", Some("\\")),
+        (br#"\\\"x"#, Some("\\\"x")),
+        ("\u{e9}\u{1f600}".as_bytes(), Some("\u{e9}\u{1f600}")),
+        // No valid strings.
+        (br"\x", None),
+        (br"\u00", None),
+        (b"a\nb", None),
+        (b"\\\n", None),
+        (b"\xff", None),
+        (longest.as_bytes(), Some(&longest)),
+        (escaped.as_bytes(), Some(&decoded)),
+        (too_long.as_bytes(), None),
+    ];
+    for key in ["model", r"mod\u0065l"] {
+        for (text, model) in rows {
+            let tail = br#"","usage":{"prompt_tokens":7}}"#;
+            let bytes = [format!(r#"{{"{key}":""#).as_bytes(), text, tail].concat();
+            let whole = document(OpenAiChat, &[&bytes]);
+            let name = String::from_utf8_lossy(&text[..text.len().min(20)]);
+            assert_eq!(whole.model.as_deref(), model, "{key} {name}");
+            assert_eq!(whole.usage.as_ref().map(|usage| usage.input), Some(7), "{key} {name}");
+            let near_an_end = |at: &usize| *at < 40 || bytes.len() - *at < 60;
+            for (head, rest) in (0..=bytes.len()).filter(near_an_end).map(|at| bytes.split_at(at)) {
+                let at = head.len();
+                assert_eq!(document(OpenAiChat, &[head, rest]), whole, "{key} {name} at {at}");
+            }
+            let pieces: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(document(OpenAiChat, &pieces), whole, "{key} {name} byte by byte");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_cut_of_anything_gives_the_same(
