@@ -181,16 +181,14 @@ impl Opening {
 
 /// Bytes of a value without quotes.
 fn unquoted(text: &[u8], encoded: bool, is_cookie: bool) -> usize {
-    let ends = |byte: u8| match byte {
+    let ends = |at: &usize| match text[*at] {
         b'\n' | b'\r' | b'"' | b'\\' => true,
+        b'%' if encoded => text[*at..].starts_with(b"%26"),
         _ if is_cookie => false,
-        _ => b" \t'`<>&,;)}]".contains(&byte),
+        byte => b" \t'`<>&,;)}]".contains(&byte),
     };
-    let end = text.iter().position(|byte| ends(*byte)).unwrap_or(text.len());
-    if encoded {
-        return memchr::memmem::find(&text[..end], b"%26").unwrap_or(end);
-    }
-    end
+    // Looks no further than it goes: a value that is none is not skipped.
+    (0..text.len()).find(ends).unwrap_or(text.len())
 }
 
 /// The value behind `Bearer` and its like; all of it where there is none.

@@ -227,6 +227,8 @@ fn no_text_takes_long() {
         "key%3D",
         "api key: ",
         "cookie: {",
+        "?key%3D%26",
+        "?key%3Dnull%26",
         "auth=bearer ",
         "a-",
         "a:",
