@@ -234,6 +234,8 @@ pub(super) fn behind_mask(text: &[u8], at: usize) -> bool {
     text[..at].ends_with(HIDDEN.as_bytes())
         && is_shown(&text[from..from + 8])
         && text.get(at..at + TAIL).is_some_and(is_shown)
+        // What goes on is no end, and may be a whole key.
+        && !text.get(at + TAIL).copied().is_some_and(keys::is_key)
 }
 
 /// Prose goes on behind "Bearer" with a word; a credential has more than letters or is long.
@@ -248,4 +250,25 @@ fn is_bearer(token: &str) -> bool {
 fn is_basic(token: &str) -> bool {
     let whole = &token[..token.len() - token.len() % 4];
     super::is_masked(token) || STANDARD_NO_PAD.decode(whole).is_ok_and(|text| text.contains(&b':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_word_begins_within_what_is_skipped(
+            text in r"((sk-|eyJ|\\u00|\\n|%)?[0-9A-Fa-fnu]{0,6}(\*\*\*|[-%\\ :.é])?){0,12}",
+        ) {
+            for at in 0..text.len() {
+                let scan = Scan { text: &text, at, no_jwt_before: 0 };
+                for behind in at + 1..at + scan.rest_of_word() {
+                    prop_assert!(!starts(text.as_bytes(), behind), "{text} at {at}: {behind}");
+                }
+            }
+        }
+    }
 }

@@ -43,6 +43,8 @@ fn keys_are_known_by_their_form() {
             ("\\u002\"", "\"2"),
             ("ключ", "ключ"),
             ("x_", " "),
+            // Stars alone make no mask.
+            ("12345678***", " "),
         ] {
             shows(&format!("{before}{key}{after}"), &format!("{before}{masked}{after}"));
         }
@@ -77,6 +79,7 @@ fn values_are_known_by_their_name() {
         ("Password: hunter2", "Password: ***"),
         // Stars alone make no mask.
         ("12345678***api key: hunter2", "12345678***api key: ***"),
+        ("12345678***password=hunter2", "12345678***password=***"),
         ("{\"password\":\"hun\\\"ter2\",\"a\":1}", "{\"password\":\"***\",\"a\":1}"),
         (
             "{\\\"api_key\\\": \\\"hunter2\\\", \\\"a\\\"}",
