@@ -80,20 +80,23 @@ impl<'a> InputItem<'a> {
     pub fn listed(&self, id: &str) -> Result<Edited, EditError> {
         let mut splices = Splices::default();
         self.set(&mut splices, "id", quoted(id))?;
-        if let Some(kind) = self.kind()? {
+        let kind = self.kind()?;
+        if let Some(kind) = &kind {
             if present(&self.root, "type")?.is_none() {
                 self.set(&mut splices, "type", quoted(&kind.decode()))?;
             }
             // Nothing of an input is under way.
             let has_status = ["message", "function_call", "function_call_output"]
                 .iter()
-                .any(|name| kind == **name);
+                .any(|name| *kind == **name);
             if has_status && present(&self.root, "status")?.is_none() {
                 self.set(&mut splices, "status", quoted("completed"))?;
             }
         }
-        let content = present(&self.root, "content")?;
-        if let Some(content) = content.filter(|content| content.kind() == Some(Kind::String)) {
+        if kind.is_some_and(|kind| kind == *"message")
+            && let Some(content) = present(&self.root, "content")?
+            && content.kind() == Some(Kind::String)
+        {
             splices.replace(content.range(), self.part(&content)?);
         }
         Ok(splices.apply(self.text))
@@ -158,6 +161,7 @@ mod tests {
             ),
             (r#"{"type":"reasoning","id":"i"}"#, r#"{"type":"reasoning","id":"i"}"#),
             ("{}", r#"{"id":"i"}"#),
+            (r#"{"type":"new","content":"x"}"#, r#"{"id":"i","type":"new","content":"x"}"#),
         ] {
             assert_eq!(listed(item), expected);
         }
