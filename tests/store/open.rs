@@ -216,7 +216,10 @@ async fn errors_and_logs_tell_no_password() {
     tracing::trace!("the log is heard");
     let (unknown, unreadable) = (OpenError::Parameter("sslpassword".into()), OpenError::Url);
     for (url, expected) in [
-        ("postgres://me:hunter2@127.0.0.1:1/secret-db?options=hunter2&password=hunter2", None),
+        (
+            "postgres://me:hunter2@127.0.0.1:1/secret-db?options=hunter2&connect_timeout=hunter2&password=hunter2",
+            None,
+        ),
         ("postgres://me:hunter2@127.0.0.1:1/secret-db?sslpassword=hunter2", Some(&unknown)),
         ("postgres://me:hunter2@127.0.0.1:1/secret-db?sslmode=hunter2", Some(&unreadable)),
         ("postgres://me:hunter2@[::bad/db", Some(&unreadable)),
@@ -236,6 +239,7 @@ async fn errors_and_logs_tell_no_password() {
         }
     }
     assert!(log.text().contains("the log is heard"));
+    assert_eq!(log.text().matches("connect_timeout").count(), 1, "{}", log.text());
 }
 
 #[tokio::test]

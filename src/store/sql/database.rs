@@ -220,9 +220,11 @@ async fn make(file: PathBuf) -> Result<(), OpenError> {
 
 #[cfg(feature = "postgres")]
 async fn postgres(url: &str) -> Result<PgPool, OpenError> {
-    parameters::check(url)?;
-    // A version of the driver that knows fewer would log the others, with their values: nobody
-    // listens.
+    let ignored = parameters::ignored(url)?;
+    if !ignored.is_empty() {
+        tracing::warn!(parameters = ?ignored, "parameters of the database's URL are ignored");
+    }
+    // The driver would log them again, with their values: nobody listens.
     let parse = || PgConnectOptions::from_str(url);
     let options = tracing::subscriber::with_default(NoSubscriber::default(), parse);
     let options = options.map_err(|_| OpenError::Url)?;

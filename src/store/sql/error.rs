@@ -12,8 +12,9 @@ pub enum OpenError {
     /// The URL begins neither with `sqlite:` nor with `postgres:`, or with that of a feature that
     /// is not on, or cannot be read.
     Url,
-    /// A parameter of the URL of this name is not known, and would be ignored. What may be a piece
-    /// of a password that is not percent-encoded is not named: then it is [`Url`](Self::Url).
+    /// A parameter of the URL of this name is not known, or asks for what the driver does not do,
+    /// and would be ignored. What may be a piece of a password that is not percent-encoded is not
+    /// named: then it is [`Url`](Self::Url).
     Parameter(Box<str>),
     /// The file, or its directory, cannot be made or written to.
     File(io::ErrorKind),
@@ -35,7 +36,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::Url => f.write_str("not the URL of a database that this build knows"),
             Self::Parameter(name) => {
-                write!(f, "the parameter {name} of the database's URL is not known")
+                write!(f, "the parameter {name} of the database's URL cannot be heeded")
             }
             Self::File(kind) => write!(f, "the file cannot be made: {kind}"),
             Self::Newer { found, known } => {

@@ -63,15 +63,17 @@ impl SqlStore {
     /// - `sqlite:path/to/file.db`, with its directories, made where they are not there, for their
     ///   owner alone. `sqlite::memory:` is gone with the store.
     /// - `postgres://user:password@host/database`, with `?` and parameters of libpq, of which sqlx
-    ///   knows the most usual ones, as `sslmode` and `application_name`. Others are refused: one that
-    ///   is misspelt and ignored may be the one that asks for TLS.
+    ///   knows the most usual ones, as `sslmode` and `application_name`. Those that merely tune, as
+    ///   `connect_timeout`, `keepalives`, `target_session_attrs` or `gssencmode=disable`, are ignored
+    ///   with one warning in the log. Others are refused: one that is misspelt and ignored may be the
+    ///   one that asks for TLS.
     ///
     /// The worker writes the states of keys: spawn it, or they are forgotten. The rows of the log do
     /// not need it. Needs a tokio runtime.
     ///
     /// # Errors
-    /// When the URL is none or has an unknown parameter, the database is not there, or a later version of this crate has
-    /// changed it.
+    /// When the URL is none or has a parameter that is refused, the database is not there, or a later
+    /// version of this crate has changed it.
     pub async fn open(url: &str) -> Result<(Self, SqlWorker), OpenError> {
         let database = Database::open(url).await?;
         let keys = Arc::new(Keys::read(&database).await?);
