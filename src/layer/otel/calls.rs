@@ -74,10 +74,9 @@ impl<S: fmt::Debug> fmt::Debug for OtelCall<S> {
 
 /// The spans of calls that have begun, of the sampled requests that are under way: at most
 /// [`MAX_ATTEMPTS`] of each, found by the request's own span.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Calls(Arc<Mutex<HashMap<SpanId, UnderWay>>>);
 
-#[derive(Debug)]
 struct UnderWay {
     /// The request's own.
     span: SpanContext,
@@ -135,5 +134,12 @@ impl Calls {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SpanId, UnderWay>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// Whose requests they are is not told: a trace's state is the caller's word.
+impl fmt::Debug for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Calls").finish_non_exhaustive()
     }
 }
