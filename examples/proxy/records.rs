@@ -131,12 +131,13 @@ impl Records {
     /// Writes what is left, within [`FLUSH`].
     pub(crate) async fn finish(mut self) {
         self.stop.send_replace(true);
-        let writing = async {
-            while self.writers.join_next().await.is_some() {}
+        let writers = async { while self.writers.join_next().await.is_some() {} };
+        let telemetry = async {
             if let Some(telemetry) = self.telemetry {
                 telemetry.finish().await;
             }
         };
+        let writing = async { tokio::join!(writers, telemetry) };
         if tokio::time::timeout(FLUSH, writing).await.is_err() {
             tracing::warn!("not all that is known of requests is written");
         }

@@ -74,11 +74,11 @@ impl Telemetry {
         self.otel.calls()
     }
 
-    /// Sends what is left.
+    /// Sends what is left: both at once, as each may wait for a collector that hangs.
     pub(crate) async fn finish(self) {
-        let done =
-            tokio::task::spawn_blocking(move || (self.spans.shutdown(), self.metrics.shutdown()));
-        if !matches!(done.await, Ok((Ok(()), Ok(())))) {
+        let spans = tokio::task::spawn_blocking(move || self.spans.shutdown());
+        let metrics = tokio::task::spawn_blocking(move || self.metrics.shutdown());
+        if !matches!(tokio::join!(spans, metrics), (Ok(Ok(())), Ok(Ok(())))) {
             tracing::warn!("not all traces and metrics were sent");
         }
     }
