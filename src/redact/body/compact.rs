@@ -98,7 +98,8 @@ fn names_of(members: &mut Map<String, Value>) {
 /// Redacted first: half a secret has no form.
 fn shorten(string: &mut String, limit: usize) {
     if let Some(head) = data_url(string) {
-        *string = format!("{head}{LEFT_OUT}");
+        // A head may be anything that stands before the mark.
+        *string = format!("{}{LEFT_OUT}", text(head));
         return;
     }
     let shown = cut(text(string), limit);

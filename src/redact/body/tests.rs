@@ -112,6 +112,10 @@ fn contents_are_compact() {
             json!({"url": format!("data:image/png;base64,{text}")}),
             json!({"url": "data:image/png;base64,..."}),
         ),
+        (
+            json!({"url": "data: sk-1234567890abcdef;base64,AAAA"}),
+            json!({"url": "data: sk-12345***bcdef;base64,..."}),
+        ),
     ] {
         assert_eq!(shown(&item), expected);
     }
