@@ -7,11 +7,13 @@
 mod attempt;
 mod connection;
 mod exchange;
+mod model_map;
 mod request_id;
 mod upstream;
 
 pub use attempt::{Attempt, AttemptId, ChannelId, MAX_ATTEMPTS};
 pub use connection::Connection;
 pub use exchange::{Exchange, ExchangeFacts, Observed, PeerAddr, Principal, RequestFacts};
+pub use model_map::ModelMap;
 pub use request_id::{MAX_REQUEST_ID, RequestId};
-pub use upstream::{BadUpstream, KeyHeaders, MAX_PROVIDER_NAME, ModelMap, Upstream, UpstreamKey};
+pub use upstream::{BadUpstream, KeyHeaders, MAX_PROVIDER_NAME, Upstream, UpstreamKey};

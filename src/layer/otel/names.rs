@@ -66,7 +66,8 @@ pub(super) fn provider(named: Option<&Arc<str>>, protocol: Protocol) -> StringVa
     named.map_or_else(|| owner(protocol).into(), |name| name.clone().into())
 }
 
-/// Whose protocol it is. The conventions know no name for DashScope; `dashscope` is what its other instrumentations say.
+/// Whose protocol it is. The conventions know no name for DashScope; `dashscope` is what its other
+/// instrumentations say.
 pub(super) fn owner(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Anthropic => "anthropic",
